@@ -1,0 +1,188 @@
+//! The decision for one event and one trigger: the first rule that applies names it.
+//!
+//! Deciding has two halves, because between them somebody must ask the claims: [`judge`] goes through the rules that
+//! preferences and the window answer, [`conclude`] through those that the claims and the clock answer.
+
+use std::time::Duration;
+
+use super::claim::ClaimAnswer;
+use super::event::Event;
+use super::money::Usd;
+use super::preferences::{Preferences, Setting};
+use super::time::Timestamp;
+use super::trigger::Trigger;
+use super::window::Reach;
+
+/// How one event stands to one trigger, with the numbers that decided it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The tenant has no preferences.
+    TenantUnknown,
+    /// The tenant's master switch is off or absent.
+    FeatureDisabled,
+    /// The trigger is absent or not enabled.
+    TriggerDisabled,
+    BelowThreshold {
+        amount: Usd,
+        threshold: Usd,
+    },
+    BelowFrequency(Reach),
+    EventTooOld {
+        facts: Facts,
+        age: Duration,
+        limit: Duration,
+    },
+    InCooldown {
+        facts: Facts,
+        since: Timestamp,
+        until: Timestamp,
+    },
+    /// The customer is to be verified.
+    Required {
+        facts: Facts,
+        standing: Standing,
+    },
+}
+
+/// Whether an event fires for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    First,
+    /// It holds a claim already: a redelivery or a repeat. Its command may stand on the topic again, under the same id.
+    Again,
+}
+
+/// What made a trigger fire, as far as a command tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facts {
+    Plain,
+    Amount(Usd),
+    Frequency(Reach),
+}
+
+/// The judgment of the rules up to the claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Decided(Decision),
+    /// Nothing speaks against asking the customer, so far.
+    Candidate(Facts),
+}
+
+/// What is known of a tenant's preferences.
+#[derive(Debug, Clone, Copy)]
+pub enum Known<'a> {
+    Preferences(&'a Preferences),
+    NoTenant,
+}
+
+/// Rules 1 to 5. `reach` is the window's answer; only a frequency trigger that is enabled reads it.
+pub fn judge(event: &Event, trigger: Trigger, known: Known<'_>, reach: Option<Reach>) -> Verdict {
+    let Known::Preferences(preferences) = known else {
+        return Verdict::Decided(Decision::TenantUnknown);
+    };
+    match preferences.setting(trigger) {
+        Setting::FeatureOff => Verdict::Decided(Decision::FeatureDisabled),
+        Setting::Off => Verdict::Decided(Decision::TriggerDisabled),
+        Setting::Plain => Verdict::Candidate(Facts::Plain),
+        Setting::Amount(bound) => {
+            let amount = event.activity.amount().unwrap_or(Usd::ZERO);
+            match bound.threshold {
+                Some(threshold) if amount < threshold => {
+                    Verdict::Decided(Decision::BelowThreshold { amount, threshold })
+                }
+                Some(_) | None => Verdict::Candidate(Facts::Amount(amount)),
+            }
+        }
+        Setting::Frequency(bound) => {
+            // A bet alone is a window of one.
+            let reach = reach.unwrap_or(Reach {
+                count: 1,
+                within_minutes: bound.window_minutes.unwrap_or(1),
+                needed: bound.needed,
+                timeliness: super::window::Timeliness::InTime,
+            });
+            if reach.is_reached() {
+                Verdict::Candidate(Facts::Frequency(reach))
+            } else {
+                Verdict::Decided(Decision::BelowFrequency(reach))
+            }
+        }
+    }
+}
+
+/// How old an event may be when it is evaluated. A limit of `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    Fresh,
+    TooOld { age: Duration, limit: Duration },
+}
+
+impl Freshness {
+    pub fn of(event: &Event, now: Timestamp, limit: Option<Duration>) -> Self {
+        let age = now.since(event.occurred_at);
+        match limit {
+            Some(limit) if age > limit => Self::TooOld { age, limit },
+            Some(_) | None => Self::Fresh,
+        }
+    }
+}
+
+/// Rules 6 to 9. `answer` is `None` for a trigger without a cool-down, which takes no claims.
+pub fn conclude(facts: Facts, freshness: Freshness, answer: Option<ClaimAnswer>, cooldown: Duration) -> Decision {
+    if answer == Some(ClaimAnswer::Held) {
+        return Decision::Required { facts, standing: Standing::Again };
+    }
+    if let Freshness::TooOld { age, limit } = freshness {
+        return Decision::EventTooOld { facts, age, limit };
+    }
+    if let Some(ClaimAnswer::CoolingDown { since }) = answer {
+        return Decision::InCooldown { facts, since, until: since.plus(cooldown) };
+    }
+    Decision::Required { facts, standing: Standing::First }
+}
+
+impl Decision {
+    /// Every name that a decision can have.
+    pub const NAMES: [&'static str; 8] = [
+        "tenant_unknown",
+        "feature_disabled",
+        "trigger_disabled",
+        "below_threshold",
+        "below_frequency",
+        "event_too_old",
+        "in_cooldown",
+        "required",
+    ];
+
+    /// The name on the wire and in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TenantUnknown => "tenant_unknown",
+            Self::FeatureDisabled => "feature_disabled",
+            Self::TriggerDisabled => "trigger_disabled",
+            Self::BelowThreshold { .. } => "below_threshold",
+            Self::BelowFrequency(_) => "below_frequency",
+            Self::EventTooOld { .. } => "event_too_old",
+            Self::InCooldown { .. } => "in_cooldown",
+            Self::Required { .. } => "required",
+        }
+    }
+
+    /// What the window said, where it was asked.
+    pub fn reach(&self) -> Option<Reach> {
+        match self {
+            Self::BelowFrequency(reach) => Some(*reach),
+            Self::EventTooOld { facts, .. } | Self::InCooldown { facts, .. } | Self::Required { facts, .. } => {
+                match facts {
+                    Facts::Frequency(reach) => Some(*reach),
+                    Facts::Plain | Facts::Amount(_) => None,
+                }
+            }
+            Self::TenantUnknown | Self::FeatureDisabled | Self::TriggerDisabled | Self::BelowThreshold { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,263 @@
+//! The window of `high_frequency_betting`: what a customer bet lately, in order of arrival, and how a bet is judged by it.
+//!
+//! A log holds a customer's bets as they arrived; whoever reads it replays it from the start. So a repeat is judged as of
+//! its first arrival, a redelivery decides as the first delivery did, and what others append later changes nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
+
+use super::preferences::FrequencyBound;
+use super::time::Timestamp;
+
+/// One bet in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bet {
+    pub at: Timestamp,
+    /// A hash of the event's id: one bet counts once, however often it stands in the log.
+    pub id: u64,
+    /// A hash of the place in the input whence it came. A redelivery has the arrival of the first delivery; a repeat that
+    /// was sent anew has another.
+    pub arrival: u32,
+}
+
+/// How a customer's bets are counted and what is kept of them, for one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowRule {
+    /// N: so many bets reach the trigger.
+    pub needed: u32,
+    /// W: a window holds the bets of (e − W, e].
+    pub width: Duration,
+    /// `window_minutes` where the tenant sets it.
+    pub stated_minutes: Option<u32>,
+    /// Bets this much older than a window are still kept for those that come late.
+    pub lateness: Duration,
+    /// The most bets kept of one customer.
+    pub max_entries: usize,
+}
+
+impl WindowRule {
+    /// The rule for a tenant's bound under the operator's limits; `max_entries` gives way to a greater N.
+    pub fn new(bound: FrequencyBound, max_lookback: Duration, lateness: Duration, max_entries: usize) -> Self {
+        let width = bound.window_minutes.map_or(max_lookback, |minutes| Duration::from_secs(u64::from(minutes) * 60));
+        Self {
+            needed: bound.needed,
+            width,
+            stated_minutes: bound.window_minutes,
+            lateness,
+            max_entries: max_entries.max(bound.needed as usize),
+        }
+    }
+
+    /// For how long after the newest bet an older one is kept.
+    pub fn kept_for(&self) -> Duration {
+        self.width.saturating_add(self.lateness)
+    }
+}
+
+/// What the window says of one bet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The most bets in any one window that holds this bet.
+    pub count: u32,
+    /// Within so many minutes: the tenant's `window_minutes`, or else the span of the bets counted.
+    pub within_minutes: u32,
+    pub needed: u32,
+    pub timeliness: Timeliness,
+}
+
+impl Reach {
+    pub fn is_reached(&self) -> bool {
+        self.count >= self.needed
+    }
+}
+
+/// Whether a bet came while its window was still kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeliness {
+    InTime,
+    /// It came after its place in the window was dropped and was judged by what is kept.
+    Late,
+}
+
+/// A log that was read, judged: an answer for each bet asked about, and what need not be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// In the order of the question. `None`: the log does not hold that bet.
+    pub reaches: Vec<Option<Reach>>,
+    /// The bets that the rule still keeps, in order of arrival.
+    pub kept: Vec<Bet>,
+}
+
+/// Replays a log and judges each of `asked` as of the place where it first stands there.
+pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
+    let mut window = Window::new(rule);
+    let mut reaches = vec![None; asked.len()];
+    let mut open: HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>> = HashMap::default();
+    for (place, bet) in asked.iter().enumerate() {
+        open.entry((bet.id, bet.arrival)).or_default().push(place);
+    }
+    for bet in log {
+        let standing = window.arrive(bet);
+        if let Some(places) = open.remove(&(bet.id, bet.arrival)) {
+            let reach = window.reach(bet, standing);
+            for place in places {
+                reaches[place] = Some(reach);
+            }
+        }
+    }
+    Judged { reaches, kept: window.into_kept() }
+}
+
+/// The bets kept of one customer, sorted by time and then by arrival.
+struct Window<'a> {
+    rule: &'a WindowRule,
+    /// Bets come in at its end, or near it, and leave at its beginning.
+    kept: VecDeque<Kept>,
+    /// Place in the order of arrival, by id, of every bet kept.
+    places: HashMap<u64, u32, BuildHasherDefault<Folded>>,
+    arrivals: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    bet: Bet,
+    place: u32,
+}
+
+/// Where an arriving bet stands.
+#[derive(Clone, Copy)]
+enum Standing {
+    /// It is kept, as the newest arrival.
+    Kept,
+    /// It was there already, since that place.
+    Repeat { place: u32 },
+    /// It is older than what is kept.
+    Late,
+}
+
+impl<'a> Window<'a> {
+    fn new(rule: &'a WindowRule) -> Self {
+        Self { rule, kept: VecDeque::new(), places: HashMap::default(), arrivals: 0 }
+    }
+
+    fn arrive(&mut self, bet: Bet) -> Standing {
+        if let Some(place) = self.places.get(&bet.id) {
+            return Standing::Repeat { place: *place };
+        }
+        let place = self.arrivals;
+        self.arrivals += 1;
+        let after = self.kept.partition_point(|kept| kept.bet.at <= bet.at);
+        self.kept.insert(after, Kept { bet, place });
+        self.places.insert(bet.id, place);
+        self.prune();
+        if self.places.contains_key(&bet.id) { Standing::Kept } else { Standing::Late }
+    }
+
+    fn prune(&mut self) {
+        let Some(newest) = self.kept.back() else { return };
+        let oldest_kept = newest.bet.at.minus(self.rule.kept_for());
+        let too_old = self.kept.partition_point(|kept| kept.bet.at <= oldest_kept);
+        let too_many = self.kept.len().saturating_sub(self.rule.max_entries);
+        for dropped in self.kept.drain(..too_old.max(too_many)) {
+            self.places.remove(&dropped.bet.id);
+        }
+    }
+
+    fn reach(&self, bet: Bet, standing: Standing) -> Reach {
+        let (fullest, timeliness) = match standing {
+            Standing::Kept => (self.fullest_around(&self.kept, bet.at), Timeliness::InTime),
+            Standing::Repeat { place } => {
+                let then: VecDeque<Kept> = self.kept.iter().filter(|kept| kept.place <= place).copied().collect();
+                // A repeat may bring another time under a known id; the first arrival's is the one that counts.
+                let at = then.iter().find(|kept| kept.place == place).map_or(bet.at, |kept| kept.bet.at);
+                (self.fullest_around(&then, at), Timeliness::InTime)
+            }
+            Standing::Late => {
+                let mut with_it = self.kept.clone();
+                with_it.push_front(Kept { bet, place: self.arrivals });
+                // A count cannot exceed what may be kept, not even by the bet that came too late to be.
+                with_it.truncate(self.rule.max_entries);
+                (self.fullest_around(&with_it, bet.at), Timeliness::Late)
+            }
+        };
+        Reach {
+            count: fullest.count,
+            within_minutes: self.rule.stated_minutes.unwrap_or_else(|| whole_minutes(fullest.span)),
+            needed: self.rule.needed,
+            timeliness,
+        }
+    }
+
+    /// The fullest window (e − W, e] with at ≤ e < at + W, of `bets` sorted by time. Of equally full ones the earliest.
+    fn fullest_around(&self, bets: &VecDeque<Kept>, at: Timestamp) -> Fullest {
+        let width = self.rule.width;
+        let time = |place: usize| bets.get(place).map(|kept| kept.bet.at);
+        let mut fullest = Fullest { count: 0, span: 0 };
+        let mut e = at;
+        let mut start = bets.partition_point(|kept| kept.bet.at <= e.minus(width));
+        let mut end = bets.partition_point(|kept| kept.bet.at <= e);
+        loop {
+            let count = u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX);
+            if count > fullest.count {
+                fullest = Fullest { count, span: bets[end - 1].bet.at.0 - bets[start].bet.at.0 };
+            }
+            // The count can only rise where another bet comes in.
+            let Some(next) = time(end).filter(|next| *next < at.plus(width)) else {
+                return fullest;
+            };
+            e = next;
+            while time(end) == Some(e) {
+                end += 1;
+            }
+            while time(start).is_some_and(|time| time <= e.minus(width)) {
+                start += 1;
+            }
+        }
+    }
+
+    fn into_kept(self) -> Vec<Bet> {
+        let mut kept = Vec::from(self.kept);
+        kept.sort_unstable_by_key(|kept| kept.place);
+        kept.into_iter().map(|kept| kept.bet).collect()
+    }
+}
+
+struct Fullest {
+    count: u32,
+    /// Milliseconds from the first to the last bet counted.
+    span: i64,
+}
+
+fn whole_minutes(span: i64) -> u32 {
+    let minutes = span.div_euclid(60_000) + i64::from(span.rem_euclid(60_000) > 0);
+    u32::try_from(minutes.max(1)).unwrap_or(u32::MAX)
+}
+
+/// Keys here are hashes already; they need no second hashing, only folding.
+#[derive(Default)]
+struct Folded(u64);
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(29) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;
