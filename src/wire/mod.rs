@@ -1,0 +1,18 @@
+//! TRANSLATES. Bytes to domain and back; pure, and the only place that knows serde.
+
+pub mod command;
+pub mod dead_letter;
+pub mod decision;
+pub mod event;
+pub mod faults;
+pub mod header;
+pub mod json;
+pub mod json_writer;
+pub mod outcome;
+pub mod preferences;
+pub mod preferences_update;
+pub mod retry;
+pub mod session;
+pub mod session_answers;
+pub mod session_api;
+pub mod window;
