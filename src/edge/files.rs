@@ -1,0 +1,20 @@
+//! Telling whether a file is still the one that was read.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
+
+/// What changes when a file is written anew or replaced by another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    // A file that was replaced within one tick of the file system's clock still has another inode.
+    inode: u64,
+}
+
+impl FileStamp {
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { modified: metadata.modified().ok(), length: metadata.len(), inode: metadata.ino() }
+    }
+}

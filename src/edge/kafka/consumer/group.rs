@@ -1,0 +1,289 @@
+//! What the polling thread, its callbacks and the role share: which partitions are ours, and how far each one is.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+use tokio::time::Instant;
+
+use super::super::offsets::OffsetTracker;
+use super::super::records::{Batch, Position};
+use super::progress::{Observer, Settled};
+use super::{StartAt, offsets_of};
+
+pub(super) struct Group {
+    observer: Arc<dyn Observer>,
+    revoke_budget: Duration,
+    start: StartAt,
+    state: Mutex<State>,
+    finished: Condvar,
+    /// Rises with every change of what is ours.
+    version: AtomicU64,
+    /// Whether the client's own idea of the end of partitions is stale, because it does not fetch.
+    paused: AtomicBool,
+    /// Whether partitions are waited for that are about to go.
+    leaving: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: HashMap<(Arc<str>, i32), Owned>,
+    epochs: u64,
+    assigned: bool,
+    closing: bool,
+}
+
+struct Owned {
+    epoch: u64,
+    tracker: OffsetTracker,
+}
+
+impl Group {
+    pub(super) fn new(observer: Arc<dyn Observer>, revoke_budget: Duration, start: StartAt) -> Self {
+        Self {
+            observer,
+            revoke_budget,
+            start,
+            state: Mutex::default(),
+            finished: Condvar::new(),
+            version: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn observer(&self) -> &dyn Observer {
+        self.observer.as_ref()
+    }
+
+    pub(super) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    pub(super) fn start(&self) -> StartAt {
+        self.start
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(super) fn epoch(&self, topic: &str, partition: i32) -> Option<(Arc<str>, u64)> {
+        let state = self.state();
+        state
+            .partitions
+            .iter()
+            .find(|((own, number), _)| *number == partition && own.as_ref() == topic)
+            .map(|((own, _), owned)| (Arc::clone(own), owned.epoch))
+    }
+
+    /// Takes note of a batch that is handed out, and drops from it what is not ours any more.
+    pub(super) fn begin(&self, batch: &mut Batch) {
+        let mut state = self.state();
+        batch.retain(|position| match state.owned(position) {
+            Some(owned) => {
+                owned.tracker.begin(position.offset);
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Whether partitions came since this was last asked.
+    pub(super) fn take_assigned(&self) -> bool {
+        std::mem::take(&mut self.state().assigned)
+    }
+
+    pub(super) fn owned(&self, topics: &[String]) -> Vec<(Arc<str>, i32)> {
+        let state = self.state();
+        state.partitions.keys().filter(|(topic, _)| topics.iter().any(|own| **own == **topic)).cloned().collect()
+    }
+
+    pub(super) fn all_owned(&self) -> Vec<(Arc<str>, i32)> {
+        self.state().partitions.keys().cloned().collect()
+    }
+
+    /// Every partition with a position, and that position.
+    pub(super) fn positions(&self) -> Vec<(Arc<str>, i32, i64)> {
+        let state = self.state();
+        let position = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| {
+            owned.tracker.position().map(|next| (Arc::clone(topic), *partition, next))
+        };
+        state.partitions.iter().filter_map(position).collect()
+    }
+
+    pub(super) fn report_open(&self) {
+        let open = self.state().partitions.values().map(|owned| owned.tracker.open()).sum();
+        self.observer.open(open);
+    }
+
+    /// From now on revoked partitions are not waited for.
+    pub(super) fn begin_closing(&self) {
+        self.state().closing = true;
+        self.finished.notify_all();
+    }
+
+    pub(super) fn end_closing(&self) {
+        self.state().closing = false;
+    }
+
+    pub(super) fn forget_all(&self) {
+        self.state().partitions.clear();
+        self.version.fetch_add(1, Ordering::Release);
+        self.finished.notify_all();
+    }
+
+    pub(super) fn assign(&self, partitions: Vec<(String, i32, Option<i64>)>, pinned: &[(String, i32)]) -> usize {
+        let mut state = self.state();
+        for (topic, partition, position) in partitions {
+            state.epochs += 1;
+            let epoch = state.epochs;
+            let fresh = pinned.iter().any(|(own, number)| *own == topic && *number == partition);
+            let tracker = if fresh { OffsetTracker::pinned(position) } else { OffsetTracker::starting_at(position) };
+            state.partitions.insert((topic.into(), partition), Owned { epoch, tracker });
+        }
+        state.assigned = true;
+        self.version.fetch_add(1, Ordering::Release);
+        state.partitions.len()
+    }
+
+    /// Waits until what these partitions have at hand is finished or abandoned, or the budget is used up.
+    pub(super) fn drain(&self, partitions: &[(String, i32, Option<i64>)]) {
+        self.leaving.store(true, Ordering::Release);
+        self.wait_for(partitions);
+        self.leaving.store(false, Ordering::Release);
+    }
+
+    fn wait_for(&self, partitions: &[(String, i32, Option<i64>)]) {
+        let deadline = Instant::now() + self.revoke_budget;
+        let mut state = self.state();
+        loop {
+            let open = |(topic, partition, _): &(String, i32, Option<i64>)| {
+                let owned = state.partitions.get(&(topic.as_str().into(), *partition));
+                owned.is_some_and(|owned| owned.tracker.open() > 0)
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !partitions.iter().any(open) || state.closing || left.is_zero() {
+                return;
+            }
+            state = self.finished.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn remove(&self, partitions: &[(String, i32, Option<i64>)]) -> usize {
+        let mut state = self.state();
+        for (topic, partition, _) in partitions {
+            state.partitions.remove(&(topic.as_str().into(), *partition));
+        }
+        self.version.fetch_add(1, Ordering::Release);
+        state.partitions.len()
+    }
+}
+
+impl State {
+    fn owned(&mut self, position: &Position) -> Option<&mut Owned> {
+        self.partitions
+            .get_mut(&(Arc::clone(&position.topic), position.partition))
+            .filter(|owned| owned.epoch == position.epoch)
+    }
+}
+
+/// Commits what is finished, of all partitions or of those named.
+pub(super) fn commit<C: ConsumerContext>(
+    group: &Group,
+    consumer: &BaseConsumer<C>,
+    only: Option<&[(String, i32, Option<i64>)]>,
+    mode: CommitMode,
+) {
+    let mut list = TopicPartitionList::new();
+    {
+        let mut state = group.state();
+        for ((topic, partition), owned) in &mut state.partitions {
+            let wanted =
+                only.is_none_or(|only| only.iter().any(|(own, number, _)| **own == **topic && number == partition));
+            if wanted && let Some(next) = owned.tracker.to_commit() {
+                let _ = list.add_partition_offset(topic, *partition, Offset::Offset(next));
+            }
+        }
+    }
+    if list.count() == 0 {
+        return;
+    }
+    let offsets = offsets_of(&list);
+    match consumer.commit(&list, mode) {
+        Ok(()) => {
+            if matches!(mode, CommitMode::Sync) {
+                group.commit_answered(&offsets, None);
+            }
+        }
+        Err(error) => group.commit_answered(&offsets, Some(&error)),
+    }
+}
+
+impl Group {
+    pub(super) fn commit_answered(&self, offsets: &[(String, i32, Option<i64>)], error: Option<&KafkaError>) {
+        let mut state = self.state();
+        for (topic, partition, next) in offsets {
+            let Some(owned) = state.partitions.get_mut(&(topic.as_str().into(), *partition)) else { continue };
+            match (error, next) {
+                (None, Some(next)) => owned.tracker.committed(*next),
+                (None, None) => {}
+                (Some(_), _) => owned.tracker.commit_failed(),
+            }
+        }
+        drop(state);
+        self.observer.committed(error.is_none());
+        if let Some(error) = error {
+            tracing::warn!(%error, "offsets were not committed; they are sent again");
+        }
+    }
+}
+
+impl Group {
+    pub(super) fn finish<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
+        let mut state = self.state();
+        for position in positions {
+            if let Some(owned) = state.owned(position) {
+                owned.tracker.finish(position.offset);
+            }
+        }
+        drop(state);
+        self.finished.notify_all();
+    }
+
+    pub(super) fn abandon<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
+        let mut state = self.state();
+        for position in positions {
+            if let Some(owned) = state.owned(position) {
+                owned.tracker.abandon(position.offset);
+            }
+        }
+        drop(state);
+        self.finished.notify_all();
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
+    pub(super) fn settled(&self, position: &Position) -> Settled {
+        match self.state().owned(position) {
+            None => Settled::Gone,
+            Some(owned) if owned.tracker.is_committed(position.offset) => Settled::Committed,
+            Some(_) => Settled::NotYet,
+        }
+    }
+}

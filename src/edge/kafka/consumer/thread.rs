@@ -1,0 +1,290 @@
+//! The polling thread: records into hands, hands over to whoever takes them, and offsets to the brokers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+
+use super::super::records::{Batch, Position};
+use super::callbacks::{self, GroupContext};
+use super::group::{self, Group};
+use super::{ConsumerSettings, Headers, LaneSettings, create};
+
+/// The most bytes of one batch.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// How long a full lane is waited for before its partitions are paused. Pausing throws fetched records away.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long this thread may ask brokers for the ends of partitions in one go.
+const LOOK_BUDGET: Duration = Duration::from_secs(2);
+/// How often the end of partitions is asked for while they are paused.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a client is not made anew after it met a fatal error.
+const FATAL_WAIT: Duration = Duration::from_secs(5);
+
+/// The polling thread.
+pub(super) struct Thread {
+    pub(super) settings: ConsumerSettings,
+    pub(super) group: Arc<Group>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) runtime: tokio::runtime::Handle,
+}
+
+/// One lane as the thread sees it.
+struct Lane {
+    sender: Sender<Batch>,
+    hand: Batch,
+    since: Option<Instant>,
+    paused: bool,
+}
+
+/// Where the records of one partition go, as long as the assignment stays as it is.
+struct Known {
+    topic: Arc<str>,
+    partition: i32,
+    epoch: u64,
+    lane: usize,
+    version: u64,
+}
+
+/// Why polling ended.
+enum End {
+    Stopped,
+    /// The client is of no use any more.
+    Fatal,
+}
+
+impl Thread {
+    pub(super) fn run(&self, mut consumer: BaseConsumer<GroupContext>, senders: Vec<Sender<Batch>>) {
+        loop {
+            let end = self.poll_until_end(&consumer, &senders);
+            self.group.begin_closing();
+            self.commit(&consumer, CommitMode::Sync);
+            drop(consumer);
+            self.group.forget_all();
+            match end {
+                End::Stopped => return,
+                End::Fatal => {
+                    // What was fatal may be so again at once.
+                    self.pass(FATAL_WAIT);
+                    match self.create_anew() {
+                        Some(fresh) => consumer = fresh,
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn create_anew(&self) -> Option<BaseConsumer<GroupContext>> {
+        while !self.stopping() {
+            self.group.end_closing();
+            match create(&self.settings, &self.group) {
+                Ok(consumer) => return Some(consumer),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "no new Kafka consumer; trying again");
+                    self.pass(Duration::from_secs(1));
+                }
+            }
+        }
+        None
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Lets time pass on this thread, which has nobody else to serve.
+    fn pass(&self, time: Duration) {
+        self.runtime.block_on(tokio::time::sleep(time));
+    }
+
+    fn poll_until_end(&self, consumer: &BaseConsumer<GroupContext>, senders: &[Sender<Batch>]) -> End {
+        let lane = |sender: &Sender<Batch>| Lane {
+            sender: sender.clone(),
+            hand: Batch::default(),
+            since: None,
+            paused: false,
+        };
+        let mut lanes: Vec<Lane> = senders.iter().map(lane).collect();
+        let mut last_commit = Instant::now();
+        let mut last_look = Instant::now();
+        let mut known = None;
+        while !self.stopping() {
+            self.group.observer().polled();
+            if self.group.take_assigned() {
+                self.pause_again(consumer, &lanes);
+            }
+            let waiting = lanes.iter().any(|lane| !lane.hand.is_empty());
+            let patience = if waiting { self.settings.linger } else { Duration::from_millis(100) };
+            match consumer.poll(patience) {
+                Some(Ok(message)) => self.take(&message, &mut lanes, &mut known),
+                Some(Err(error)) => {
+                    if let Some(end) = self.trouble(consumer, &error) {
+                        return end;
+                    }
+                }
+                None => {}
+            }
+            for (place, lane) in lanes.iter_mut().enumerate() {
+                self.hand_over(consumer, place, lane);
+            }
+            if last_commit.elapsed() >= self.settings.commit_interval {
+                last_commit = Instant::now();
+                self.commit(consumer, CommitMode::Async);
+                self.group.report_open();
+            }
+            self.group.set_paused(lanes.iter().any(|lane| lane.paused));
+            if self.group.is_paused() && last_look.elapsed() >= LOOK_EVERY {
+                self.measure_lag(consumer);
+                last_look = Instant::now();
+            }
+        }
+        End::Stopped
+    }
+
+    /// Puts a record into its lane's hand. Records mostly come in runs of one partition, which `known` spares looking up.
+    fn take(&self, message: &BorrowedMessage<'_>, lanes: &mut [Lane], known: &mut Option<Known>) {
+        let fits = |known: &Known| {
+            known.partition == message.partition()
+                && *known.topic == *message.topic()
+                && known.version == self.group.version()
+        };
+        if !known.as_ref().is_some_and(fits) {
+            *known = self.look_up(message.topic(), message.partition());
+        }
+        let Some(Known { topic, epoch, lane, .. }) = known else { return };
+        let (topic, epoch, place) = (Arc::clone(topic), *epoch, *lane);
+        let lane = &mut lanes[place];
+        lane.since.get_or_insert_with(Instant::now);
+        let headers = message.headers().filter(|_| self.settings.lanes[place].headers == Headers::Kept);
+        let headers = headers.map_or_else(Vec::new, |headers| {
+            headers.iter().take(64).map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+        });
+        let position = Position { topic, partition: message.partition(), offset: message.offset(), epoch };
+        lane.hand.push(position, message.timestamp().to_millis(), message.key(), message.payload(), headers);
+    }
+
+    fn look_up(&self, topic: &str, partition: i32) -> Option<Known> {
+        let version = self.group.version();
+        let lane = self.settings.lanes.iter().position(|lane| lane.topics.iter().any(|own| own == topic))?;
+        let (topic, epoch) = self.group.epoch(topic, partition)?;
+        Some(Known { topic, partition, epoch, lane, version })
+    }
+
+    /// Hands a batch over when it is full or has waited long enough; pauses the lane while nobody takes it.
+    fn hand_over(&self, consumer: &BaseConsumer<GroupContext>, place: usize, lane: &mut Lane) {
+        let settings = &self.settings.lanes[place];
+        let full = lane.hand.len() >= settings.batch_records || lane.hand.size() >= BATCH_BYTES;
+        let ripe = lane.since.is_some_and(|since| since.elapsed() >= self.settings.linger);
+        if lane.hand.is_empty() || !(full || ripe) {
+            return;
+        }
+        // With other lanes to serve there is no time to wait for this one.
+        let patience = match (full, self.settings.lanes.len()) {
+            (false, _) => Duration::ZERO,
+            (true, _) if lane.paused => Duration::ZERO,
+            (true, 1) => PATIENCE,
+            (true, _) => Duration::from_millis(5),
+        };
+        let permit = self.runtime.block_on(async { tokio::time::timeout(patience, lane.sender.reserve()).await });
+        match permit {
+            Ok(Ok(permit)) => {
+                let mut batch = std::mem::take(&mut lane.hand);
+                lane.since = None;
+                self.group.begin(&mut batch);
+                if !batch.is_empty() {
+                    permit.send(batch);
+                }
+                if lane.paused {
+                    lane.paused = false;
+                    self.set_paused(consumer, settings, false);
+                }
+            }
+            // Nobody receives any more: the role is stopping.
+            Ok(Err(_)) => lane.hand = Batch::default(),
+            Err(_) if full && !lane.paused => {
+                lane.paused = true;
+                self.set_paused(consumer, settings, true);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn pause_again(&self, consumer: &BaseConsumer<GroupContext>, lanes: &[Lane]) {
+        for (place, lane) in lanes.iter().enumerate() {
+            if lane.paused {
+                self.set_paused(consumer, &self.settings.lanes[place], true);
+            }
+        }
+    }
+
+    fn set_paused(&self, consumer: &BaseConsumer<GroupContext>, lane: &LaneSettings, paused: bool) {
+        let mut partitions = TopicPartitionList::new();
+        for (topic, partition) in self.group.owned(&lane.topics) {
+            partitions.add_partition(&topic, partition);
+        }
+        let done = if paused { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
+        if let Err(error) = done {
+            tracing::warn!(%error, paused, "Kafka partitions could not be paused or resumed");
+        }
+    }
+
+    fn trouble(&self, consumer: &BaseConsumer<GroupContext>, error: &KafkaError) -> Option<End> {
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            tracing::error!(%code, "the Kafka consumer met a fatal error and is made anew");
+            self.group.observer().trouble(&format!("fatal error: {code}"));
+            return Some(End::Fatal);
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PollExceeded) => {
+                tracing::warn!("the Kafka consumer was away too long and joins its group again");
+            }
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.group.observer().position_lost(&self.lost_positions(consumer));
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                self.group.observer().topic_missing();
+            }
+            Some(_) | None if callbacks::is_trouble(error) => self.group.observer().trouble(&error.to_string()),
+            Some(_) | None => tracing::debug!(%error, "Kafka consumer"),
+        }
+        None
+    }
+
+    /// Asks the brokers how far each partition goes: a paused one is not fetched, and would seem to stand still.
+    fn measure_lag(&self, consumer: &BaseConsumer<GroupContext>) {
+        let deadline = Instant::now() + LOOK_BUDGET;
+        for (topic, partition, next) in self.group.positions() {
+            // A broker that does not answer must not keep this thread from polling.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok((_, high)) = consumer.fetch_watermarks(&topic, partition, left) else { return };
+            self.group.observer().lag(&topic, partition, high.saturating_sub(next).max(0));
+        }
+    }
+
+    /// The partitions whose committed position the broker no longer has, or does not have yet.
+    fn lost_positions(&self, consumer: &BaseConsumer<GroupContext>) -> Vec<String> {
+        let owned = self.group.positions();
+        let deadline = Instant::now() + LOOK_BUDGET;
+        let within = |topic: &str, partition: i32, next: i64| {
+            consumer
+                .fetch_watermarks(topic, partition, deadline.saturating_duration_since(Instant::now()))
+                .map_or(true, |(low, high)| (low..=high).contains(&next))
+        };
+        owned
+            .into_iter()
+            .filter(|(topic, partition, next)| !within(topic, *partition, *next))
+            .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
+            .collect()
+    }
+
+    fn commit(&self, consumer: &BaseConsumer<GroupContext>, mode: CommitMode) {
+        group::commit(&self.group, consumer, None, mode);
+    }
+}

@@ -1,0 +1,159 @@
+//! Records out: idempotent, acknowledged by all in-sync replicas, and each acknowledgement awaited.
+
+use std::sync::RwLock;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::util::Timeout;
+
+use super::{ClientError, Connection};
+
+/// A record to be written.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub topic: String,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub size: Size,
+}
+
+/// What is to be done about a record that brokers refuse for its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// It goes as it is or not at all.
+    Fixed,
+    /// It goes with the first bytes of its payload and its length in the header `payload-bytes`: better a part of what
+    /// cannot be processed than a partition that stands for ever.
+    MayBeCut { to: usize },
+}
+
+impl Outgoing {
+    pub fn new(topic: &str, key: Option<Vec<u8>>, payload: Vec<u8>) -> Self {
+        Self { topic: topic.to_owned(), key, payload: Some(payload), headers: Vec::new(), size: Size::Fixed }
+    }
+
+    /// The record without the end of its payload, where it may be cut and is long enough for that.
+    fn cut(&self) -> Option<Self> {
+        let Size::MayBeCut { to } = self.size else { return None };
+        let payload = self.payload.as_ref().filter(|payload| payload.len() > to)?;
+        let mut cut = Self { payload: Some(payload[..to].to_vec()), size: Size::Fixed, ..self.clone() };
+        cut.headers.push(("payload-bytes", payload.len().to_string().into_bytes()));
+        Some(cut)
+    }
+}
+
+/// Some records were not acknowledged. They may be sent again: every record we write may be repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("{topic}: {} of the batch were not acknowledged", unsent.len())]
+pub struct SendError {
+    /// The topic of the first failure.
+    pub topic: String,
+    pub source: KafkaError,
+    /// Places in the batch.
+    pub unsent: Vec<usize>,
+}
+
+/// Where records are written to.
+pub trait Sink: Send + Sync {
+    /// Writes the records and waits until each is acknowledged. Records of one key keep their order.
+    fn send(&self, records: &[Outgoing]) -> impl Future<Output = Result<(), SendError>> + Send;
+}
+
+/// A producer that makes itself anew after a fatal error.
+pub struct Producer {
+    connection: Connection,
+    current: RwLock<FutureProducer>,
+}
+
+/// How long librdkafka tries to deliver a record before it gives it back.
+const DELIVERY_TIMEOUT_MS: &str = "30000";
+
+impl Producer {
+    pub fn new(connection: Connection) -> Result<Self, ClientError> {
+        let current = RwLock::new(create(&connection)?);
+        Ok(Self { connection, current })
+    }
+
+    fn current(&self) -> FutureProducer {
+        self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// An idempotent producer that met a fatal error is dead for good; a new one has a new identity.
+    fn renew_if_fatal(&self, used: &FutureProducer) {
+        let Some((code, reason)) = used.client().fatal_error() else { return };
+        let mut current = self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if current.client().fatal_error().is_none() {
+            return;
+        }
+        tracing::error!(%code, reason, "the Kafka producer met a fatal error and is made anew");
+        match create(&self.connection) {
+            Ok(fresh) => *current = fresh,
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "no new Kafka producer"),
+        }
+    }
+}
+
+fn create(connection: &Connection) -> Result<FutureProducer, ClientError> {
+    let config = connection.client(&[
+        ("compression.type", "lz4"),
+        ("linger.ms", "2"),
+        ("partitioner", "murmur2_random"),
+        ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
+        // As large as brokers may be set up to take, so that a dead letter can be what it was as an event.
+        ("message.max.bytes", "10485760"),
+        ("queue.buffering.max.messages", "100000"),
+        ("queue.buffering.max.kbytes", "65536"),
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+    ])?;
+    config.create().map_err(ClientError::Refused)
+}
+
+impl Sink for Producer {
+    async fn send(&self, records: &[Outgoing]) -> Result<(), SendError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let producer = self.current();
+        let deliveries = records.iter().map(|record| deliver(&producer, record));
+        let mut failed: Option<SendError> = None;
+        for (place, delivered) in join_all(deliveries).await.into_iter().enumerate() {
+            if let Err(source) = delivered {
+                let topic = || records[place].topic.clone();
+                failed
+                    .get_or_insert_with(|| SendError { topic: topic(), source, unsent: Vec::new() })
+                    .unsent
+                    .push(place);
+            }
+        }
+        self.renew_if_fatal(&producer);
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+async fn deliver(producer: &FutureProducer, record: &Outgoing) -> Result<(), KafkaError> {
+    let delivered = deliver_whole(producer, record).await;
+    let too_large = |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+    match (delivered, record.cut()) {
+        (Err(error), Some(cut)) if too_large(&error) => deliver_whole(producer, &cut).await,
+        (delivered, _) => delivered,
+    }
+}
+
+async fn deliver_whole(producer: &FutureProducer, record: &Outgoing) -> Result<(), KafkaError> {
+    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    for (key, value) in &record.headers {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    let mut outgoing: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic);
+    outgoing.key = record.key.as_deref();
+    outgoing.payload = record.payload.as_deref();
+    if !record.headers.is_empty() {
+        outgoing.headers = Some(headers);
+    }
+    producer.send(outgoing, Timeout::After(Duration::from_secs(30))).await.map(|_| ()).map_err(|(error, _)| error)
+}

@@ -1,0 +1,4 @@
+//! The in-memory twins of the edges: the demo, back-tests and fast tests live on them.
+
+pub mod sessions;
+pub mod store;

@@ -1,0 +1,290 @@
+//! Windows, claims and outcomes in memory: the twin of the Redis form, for one process that may forget.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::claim::{Claim, ClaimAnswer, Intent, settle};
+use crate::domain::ids::{CommandId, CustomerId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::Trigger;
+use crate::domain::window::Bet;
+use crate::edge::StoreError;
+use crate::edge::claims::{Ask, Claims};
+use crate::edge::outcomes::{DOUBTS_KEPT, EarlierAttempt, KEPT_FOR, MAX_DOUBTS, Outcomes};
+use crate::edge::windows::{Compaction, CustomerBets, Windows};
+
+/// Everything in memory, shared by its clones. Nothing outlives its TTL, and of each kind at most `capacity` keys are kept.
+#[derive(Clone)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+}
+
+/// So many keys of each kind are kept unless told otherwise; at a few hundred bytes each.
+const CAPACITY: usize = 1 << 20;
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+
+    /// A store that keeps at most so many keys of each kind. Beyond that, those nearest to their end go.
+    pub fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let state = State {
+            windows: Shelf::new(capacity),
+            claims: Shelf::new(capacity),
+            outcomes: Shelf::new(capacity),
+            attempts: Shelf::new(capacity),
+            doubts: HashMap::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// How many windows and claims were given up for want of room. Not nothing means: answers may be wrong by now.
+    pub fn given_up(&self) -> u64 {
+        let state = self.lock();
+        state.windows.given_up + state.claims.given_up
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct State {
+    windows: Shelf<(TenantId, CustomerId), Vec<Bet>>,
+    claims: Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>,
+    outcomes: Shelf<CommandId, Vec<u8>>,
+    attempts: Shelf<(CommandId, u32), u64>,
+    doubts: HashMap<TenantId, Timestamp>,
+}
+
+impl Windows for MemoryStore {
+    async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Vec<Vec<Bet>>, StoreError> {
+        let mut state = self.lock();
+        for compaction in compactions {
+            compact(&mut state.windows, compaction);
+        }
+        Ok(batch.iter().map(|bets| append(&mut state.windows, bets)).collect())
+    }
+}
+
+fn compact(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, compaction: &Compaction) {
+    let key = (compaction.tenant.clone(), compaction.customer.clone());
+    let Some(log) = windows.get_mut(&key) else { return };
+    if compaction.read.is_empty() || !log.starts_with(&compaction.read) {
+        return;
+    }
+    log.splice(..compaction.read.len(), compaction.kept.iter().copied());
+    windows.touch(&key, compaction.ttl);
+}
+
+fn append(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, bets: &CustomerBets) -> Vec<Bet> {
+    let key = (bets.tenant.clone(), bets.customer.clone());
+    let log = if bets.bets.is_empty() {
+        windows.get_mut(&key).map(|log| log.clone()).unwrap_or_default()
+    } else {
+        let log = windows.get_or_insert(key.clone(), bets.ttl, Vec::new);
+        log.extend_from_slice(&bets.bets);
+        log.clone()
+    };
+    windows.touch(&key, bets.ttl);
+    log
+}
+
+impl Claims for MemoryStore {
+    async fn settle(&self, asks: &[Ask]) -> Result<Vec<ClaimAnswer>, StoreError> {
+        let mut state = self.lock();
+        Ok(asks.iter().map(|ask| answer(&mut state.claims, ask)).collect())
+    }
+}
+
+fn answer(claims: &mut Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>, ask: &Ask) -> ClaimAnswer {
+    let key = (ask.tenant.clone(), ask.customer.clone(), ask.trigger);
+    match ask.request.intent {
+        Intent::Look => settle(claims.get_mut(&key).unwrap_or(&mut Vec::new()), &ask.request),
+        Intent::Take => {
+            let answer = settle(claims.get_or_insert(key.clone(), ask.ttl, Vec::new), &ask.request);
+            if answer == ClaimAnswer::Free {
+                claims.touch(&key, ask.ttl);
+            }
+            answer
+        }
+    }
+}
+
+impl Outcomes for MemoryStore {
+    async fn fixed(&self, commands: &[CommandId]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let mut state = self.lock();
+        Ok(commands.iter().map(|command| state.outcomes.get_mut(command).map(|record| record.clone())).collect())
+    }
+
+    async fn fix(&self, command: CommandId, record: &[u8]) -> Result<Vec<u8>, StoreError> {
+        Ok(self.lock().outcomes.get_or_insert(command, KEPT_FOR, || record.to_vec()).clone())
+    }
+
+    async fn begin_attempt(
+        &self,
+        command: CommandId,
+        reference_number: u32,
+        mark: u64,
+    ) -> Result<EarlierAttempt, StoreError> {
+        let mut state = self.lock();
+        let standing = *state.attempts.get_or_insert((command, reference_number), KEPT_FOR, || mark);
+        Ok(if standing == mark { EarlierAttempt::None } else { EarlierAttempt::OnRecord })
+    }
+
+    async fn forget_attempt(&self, command: CommandId, reference_number: u32) -> Result<(), StoreError> {
+        self.lock().attempts.remove(&(command, reference_number));
+        Ok(())
+    }
+
+    async fn doubt(&self, tenant: &TenantId, at: Timestamp) -> Result<(), StoreError> {
+        let doubts = &mut self.lock().doubts;
+        let latest = doubts.entry(tenant.clone()).or_insert(at);
+        *latest = at.max(*latest);
+        let oldest = at.minus(DOUBTS_KEPT);
+        doubts.retain(|_, doubted| *doubted >= oldest);
+        if doubts.len() > MAX_DOUBTS
+            && let Some(first) =
+                doubts.iter().min_by_key(|(tenant, at)| (**at, *tenant)).map(|(tenant, _)| tenant.clone())
+        {
+            doubts.remove(&first);
+        }
+        Ok(())
+    }
+
+    async fn doubts(&self, after: Timestamp) -> Result<Vec<(TenantId, Timestamp)>, StoreError> {
+        let state = self.lock();
+        let recent = state.doubts.iter().filter(|(_, at)| **at >= after);
+        Ok(recent.map(|(tenant, at)| (tenant.clone(), *at)).collect())
+    }
+}
+
+/// Keys with their values and ends. What is past its end is as good as gone, and really goes at the next sweep.
+struct Shelf<K, V> {
+    kept: HashMap<K, Kept<V>>,
+    capacity: usize,
+    /// The next sweep is due when so many keys are kept; it doubles with what lives, so sweeping costs little per insert.
+    sweep_at: usize,
+    given_up: u64,
+}
+
+struct Kept<V> {
+    value: V,
+    ends_at: Instant,
+}
+
+impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
+    fn new(capacity: usize) -> Self {
+        Self { kept: HashMap::new(), capacity, sweep_at: capacity.min(1_024), given_up: 0 }
+    }
+
+    fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.kept.get_mut(key).filter(|kept| kept.ends_at > Instant::now()).map(|kept| &mut kept.value)
+    }
+
+    fn get_or_insert(&mut self, key: K, ttl: Duration, fresh: impl FnOnce() -> V) -> &mut V {
+        let now = Instant::now();
+        if self.kept.get(&key).is_none_or(|kept| kept.ends_at <= now) {
+            self.kept.remove(&key);
+            self.sweep(now);
+        }
+        &mut self.kept.entry(key).or_insert_with(|| Kept { value: fresh(), ends_at: end(now, ttl) }).value
+    }
+
+    fn touch(&mut self, key: &K, ttl: Duration) {
+        let now = Instant::now();
+        if let Some(kept) = self.kept.get_mut(key).filter(|kept| kept.ends_at > now) {
+            kept.ends_at = end(now, ttl);
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.kept.remove(key);
+    }
+
+    /// Makes room for one more key.
+    fn sweep(&mut self, now: Instant) {
+        if self.kept.len() < self.sweep_at {
+            return;
+        }
+        self.kept.retain(|_, kept| kept.ends_at > now);
+        if self.kept.len() >= self.capacity {
+            // A tenth goes at once, so that a full shelf is not sorted for every insert.
+            let keep = self.capacity - self.capacity.div_ceil(10);
+            let mut ends: Vec<(Instant, K)> = self.kept.iter().map(|(key, kept)| (kept.ends_at, key.clone())).collect();
+            let surplus = ends.len() - keep;
+            if surplus < ends.len() {
+                ends.select_nth_unstable_by_key(surplus, |(ends_at, _)| *ends_at);
+            }
+            for (_, key) in ends.into_iter().take(surplus) {
+                self.kept.remove(&key);
+                self.given_up += 1;
+            }
+        }
+        self.sweep_at = (self.kept.len() * 2).clamp(self.capacity.min(1_024), self.capacity);
+    }
+}
+
+fn end(now: Instant, ttl: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+    now + ttl.min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_shelf_forgets_what_is_past_its_end() {
+        let mut shelf = Shelf::new(10);
+        *shelf.get_or_insert("dead", Duration::ZERO, || 1) += 1;
+        assert_eq!(shelf.get_mut(&"dead"), None);
+        shelf.touch(&"dead", HOUR);
+        assert_eq!(shelf.get_mut(&"dead"), None, "a touch does not bring it back");
+        assert_eq!(*shelf.get_or_insert("dead", HOUR, || 7), 7);
+        assert_eq!(*shelf.get_or_insert("dead", HOUR, || 8), 7);
+    }
+
+    #[test]
+    fn a_full_shelf_drops_the_dead_first_and_then_those_nearest_to_their_end() {
+        let mut shelf = Shelf::new(10);
+        for key in 0..9_u64 {
+            shelf.get_or_insert(key, if key < 3 { Duration::ZERO } else { HOUR * (20 - key as u32) }, || ());
+        }
+        for key in 9..13 {
+            shelf.get_or_insert(key, HOUR * 30, || ());
+        }
+        assert_eq!((shelf.kept.len(), shelf.given_up), (10, 0));
+        shelf.get_or_insert(13, HOUR, || ());
+        assert_eq!((shelf.kept.len(), shelf.given_up), (10, 1));
+        assert!(!shelf.kept.contains_key(&8), "of those alive it was nearest to its end");
+        for key in 100..10_000 {
+            shelf.get_or_insert(key, HOUR, || ());
+            assert!(shelf.kept.len() <= 10);
+        }
+    }
+
+    #[test]
+    fn a_store_of_one_key_keeps_one_key() {
+        let mut shelf = Shelf::new(1);
+        for key in 0..5 {
+            shelf.get_or_insert(key, HOUR, || ());
+            assert_eq!(shelf.kept.len(), 1);
+        }
+        assert_eq!(shelf.given_up, 4);
+    }
+}

@@ -1,0 +1,27 @@
+//! WAITS. One file per outside thing: its trait, its real form, its error. No rule and no threshold lives here.
+
+pub mod claims;
+pub mod clock;
+pub mod credentials;
+pub mod files;
+pub mod kafka;
+pub mod memory;
+pub mod outcomes;
+pub mod preferences;
+pub mod recording;
+pub mod redis;
+pub mod sessions;
+pub mod tls;
+pub mod windows;
+
+/// Why a store did not answer. The same call may be made again: every effect here can be repeated without harm.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store is away, slow, loading, failing over, or out of memory: waiting mends it.
+    #[error("{action}: the store is not available")]
+    Unavailable { action: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    /// The store holds something that is not ours under one of our keys, or refuses our credentials: a person mends it.
+    /// Waiting is all that a role can do, loudly.
+    #[error("{action}: {reason}")]
+    Broken { action: &'static str, reason: String },
+}

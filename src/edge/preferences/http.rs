@@ -1,0 +1,210 @@
+//! Preferences from the verification service.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{HeaderName, HeaderValue, InvalidHeaderName};
+use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::source::{Fetched, PreferencesSource, document};
+use crate::domain::ids::TenantId;
+use crate::edge::tls::install_tls_provider;
+use crate::wire::preferences::MAX_BYTES;
+
+/// Which credential goes with a tenant's requests.
+pub trait CredentialStore: Send + Sync {
+    fn of(&self, tenant: &TenantId) -> CredentialAnswer;
+
+    /// Reads the tenant's credential again from where it came, and tells whether it is another one now.
+    fn reread(&self, tenant: &TenantId) -> bool;
+}
+
+/// The credential of a tenant's requests. Its debug form hides the token.
+#[derive(Debug, Clone)]
+pub enum CredentialAnswer {
+    /// Requests carry none.
+    None,
+    Token {
+        token: SecretString,
+        /// Whether it is this tenant's alone.
+        is_own: bool,
+    },
+    /// Every tenant has its own, and this one has none: nobody is asked.
+    Missing,
+}
+
+/// How the service is asked for preferences.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    pub url: String,
+    /// The header that names the tenant.
+    pub tenant_header: String,
+    pub authorization_header: String,
+    /// Stands before the token, with a space between; where it is empty the token stands alone.
+    pub scheme: String,
+    /// For connecting, the headers and the whole body together.
+    pub timeout: Duration,
+    /// PEM certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Why no client can be made of the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidHttpSettings {
+    #[error("the preferences URL is not an http or https URL")]
+    Url,
+    #[error("{0:?} is not a header name")]
+    Header(String, #[source] InvalidHeaderName),
+    #[error("the CA file {path} cannot be read", path = .0.display())]
+    CaFile(PathBuf, #[source] Box<dyn Error + Send + Sync>),
+    #[error("the CA file {path} holds no PEM certificate", path = .0.display())]
+    NoCertificate(PathBuf),
+    #[error("the HTTP client cannot be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+/// The service's preferences endpoint.
+pub struct HttpPreferences {
+    client: Client,
+    url: Url,
+    tenant_header: HeaderName,
+    authorization_header: HeaderName,
+    scheme: String,
+    timeout: Duration,
+    credentials: Arc<dyn CredentialStore>,
+}
+
+impl HttpPreferences {
+    /// Makes the client; nobody is asked yet. Redirects are not followed and the environment's proxies not used.
+    pub fn new(settings: HttpSettings, credentials: Arc<dyn CredentialStore>) -> Result<Self, InvalidHttpSettings> {
+        install_tls_provider();
+        let url = Url::parse(&settings.url).map_err(|_| InvalidHttpSettings::Url)?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(InvalidHttpSettings::Url);
+        }
+        let mut client = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(settings.timeout)
+            .user_agent("stepup");
+        if let Some(path) = settings.ca_file {
+            client = client.tls_certs_only(certificates(path)?);
+        }
+        Ok(Self {
+            client: client.build().map_err(InvalidHttpSettings::Client)?,
+            url,
+            tenant_header: header(&settings.tenant_header)?,
+            authorization_header: header(&settings.authorization_header)?,
+            scheme: settings.scheme,
+            timeout: settings.timeout,
+            credentials,
+        })
+    }
+
+    /// One request with the credential as it stands.
+    async fn ask(&self, tenant: &TenantId) -> Fetched {
+        let mut request = self.client.get(self.url.clone()).header(&self.tenant_header, tenant.as_str());
+        let mut own_credential = false;
+        match self.credentials.of(tenant) {
+            CredentialAnswer::None => {}
+            CredentialAnswer::Missing => return Fetched::NoCredential,
+            CredentialAnswer::Token { token, is_own } => {
+                own_credential = is_own;
+                let Some(value) = self.authorization(&token) else {
+                    let reason = "the credential holds characters that a header cannot carry".to_owned();
+                    return Fetched::Refused { own_credential, reason };
+                };
+                request = request.header(&self.authorization_header, value);
+            }
+        }
+        match request.send().await {
+            Ok(response) => self.judge(response, own_credential).await,
+            Err(error) => Fetched::Away { reason: self.cause(&error) },
+        }
+    }
+
+    fn authorization(&self, token: &SecretString) -> Option<HeaderValue> {
+        let token = token.expose_secret();
+        let text = SecretString::from(match self.scheme.as_str() {
+            "" => token.to_owned(),
+            scheme => format!("{scheme} {token}"),
+        });
+        let mut value = HeaderValue::from_str(text.expose_secret()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    async fn judge(&self, response: Response, own_credential: bool) -> Fetched {
+        match response.status() {
+            StatusCode::OK => match self.body(response).await {
+                Ok(bytes) => document(&bytes),
+                Err(reason) => Fetched::Away { reason },
+            },
+            StatusCode::NOT_FOUND => Fetched::NotFound,
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                let reason = format!("the service refused the credential with status {}", status.as_u16());
+                Fetched::Refused { own_credential, reason }
+            }
+            status => Fetched::Away { reason: format!("the service answered with status {}", status.as_u16()) },
+        }
+    }
+
+    /// The body, or its beginning where it is longer than a document may be.
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.cause(&error))? {
+            let room = MAX_BYTES + 1 - bytes.len();
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if bytes.len() > MAX_BYTES {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Why there was no whole answer: the innermost cause, which names neither address nor headers.
+    fn cause(&self, error: &reqwest::Error) -> String {
+        if error.is_timeout() {
+            return format!("no whole answer within {:?}", self.timeout);
+        }
+        let what = if error.is_connect() { "no connection" } else { "the connection broke" };
+        let innermost = std::iter::successors(error.source(), |cause| (*cause).source()).last();
+        innermost.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"))
+    }
+}
+
+impl PreferencesSource for HttpPreferences {
+    /// A refused credential is read again once, and where it is another one now, tried again.
+    async fn fetch(&self, tenant: &TenantId) -> Fetched {
+        let fetched = self.ask(tenant).await;
+        let is_refused = matches!(fetched, Fetched::Refused { .. });
+        if is_refused && self.credentials.reread(tenant) { self.ask(tenant).await } else { fetched }
+    }
+
+    fn foregone(&self, tenant: &TenantId) -> Option<Fetched> {
+        matches!(self.credentials.of(tenant), CredentialAnswer::Missing).then_some(Fetched::NoCredential)
+    }
+}
+
+fn header(name: &str) -> Result<HeaderName, InvalidHttpSettings> {
+    name.parse().map_err(|error| InvalidHttpSettings::Header(name.to_owned(), error))
+}
+
+fn certificates(path: PathBuf) -> Result<Vec<Certificate>, InvalidHttpSettings> {
+    let pem = match std::fs::read(&path) {
+        Ok(pem) => pem,
+        Err(error) => return Err(InvalidHttpSettings::CaFile(path, Box::new(error))),
+    };
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if certificates.is_empty() => Err(InvalidHttpSettings::NoCertificate(path)),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(InvalidHttpSettings::CaFile(path, Box::new(error))),
+    }
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

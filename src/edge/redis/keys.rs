@@ -1,0 +1,120 @@
+//! The names of keys. They are persistent: `1` in them is the version of the layout.
+//!
+//! `{…}` holds the bucket, by which a cluster places a key: what belongs to one bucket lies in one slot.
+
+use crate::domain::ids::{CommandId, CustomerId, TenantId};
+use crate::domain::trigger::Trigger;
+use crate::wire::window::{bucket, customer_key};
+
+/// A key and the bucket that it lies in.
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) bucket: u8,
+}
+
+pub(super) struct Keys {
+    /// The configured prefix and the version of the layout.
+    base: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { base: format!("{prefix}:1") }
+    }
+
+    /// A customer's log of bets.
+    pub(super) fn window(&self, tenant: &TenantId, customer: &CustomerId) -> Key {
+        let hash = customer_key(tenant, customer);
+        let mut key = self.start('w', bucket(hash));
+        push_base64(&mut key.name, hash);
+        key
+    }
+
+    /// A customer's claims of one trigger.
+    pub(super) fn claims(&self, tenant: &TenantId, customer: &CustomerId, trigger: Trigger) -> Key {
+        let hash = customer_key(tenant, customer);
+        let mut key = self.start('c', bucket(hash));
+        push_base64(&mut key.name, hash);
+        key.name.push(':');
+        key.name.push_str(trigger.name());
+        key
+    }
+
+    /// The outcome fixed for a command.
+    pub(super) fn outcome(&self, command: CommandId) -> Key {
+        let mut key = self.start('o', bucket(command.0.as_u128()));
+        key.name.push_str(&command.to_string());
+        key
+    }
+
+    /// An attempt to deliver a command under one number of its reference.
+    pub(super) fn attempt(&self, command: CommandId, reference_number: u32) -> Key {
+        let mut key = self.start('a', bucket(command.0.as_u128()));
+        key.name.push_str(&format!("{command}:{reference_number}"));
+        key
+    }
+
+    /// The tenants whose preferences are doubted.
+    pub(super) fn doubts(&self) -> Key {
+        Key { name: format!("{}:doubts", self.base), bucket: 0 }
+    }
+
+    fn start(&self, kind: char, bucket: u8) -> Key {
+        let mut name = String::with_capacity(self.base.len() + 56);
+        name.push_str(&self.base);
+        name.push(':');
+        name.push(kind);
+        name.push_str(":{");
+        name.push(char::from(HEX[usize::from(bucket >> 4)]));
+        name.push(char::from(HEX[usize::from(bucket & 15)]));
+        name.push_str("}:");
+        Key { name, bucket }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The number in base 64, most significant digit first: 22 characters, 10 fewer for each key than in base 16.
+fn push_base64(name: &mut String, number: u128) {
+    for digit in (0..22).rev() {
+        name.push(char::from(BASE64[(number >> (6 * digit)) as usize & 63]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_names_of_keys_are_what_they_were() {
+        let keys = Keys::new("stepup");
+        let (tenant, customer) = (TenantId::new("acme").unwrap(), CustomerId::new("player 1").unwrap());
+        let command = CommandId(Uuid::from_u128(0xde5104d8_398a_55de_954f_e274b53286a3));
+        for (key, name, bucket) in [
+            (keys.window(&tenant, &customer), "stepup:1:w:{3d}:AQWpUXHyKy9O1zzE0PhKU9", 0x3d),
+            (keys.claims(&tenant, &customer, Trigger::Login), "stepup:1:c:{3d}:AQWpUXHyKy9O1zzE0PhKU9:login", 0x3d),
+            (keys.outcome(command), "stepup:1:o:{a3}:de5104d8-398a-55de-954f-e274b53286a3", 0xa3),
+            (keys.attempt(command, 2), "stepup:1:a:{a3}:de5104d8-398a-55de-954f-e274b53286a3:2", 0xa3),
+            (keys.doubts(), "stepup:1:doubts", 0),
+        ] {
+            assert_eq!((key.name.as_str(), key.bucket), (name, bucket));
+        }
+    }
+
+    #[test]
+    fn base_64_has_22_digits_that_differ_where_the_numbers_do() {
+        for (number, want) in [
+            (0, "AAAAAAAAAAAAAAAAAAAAAA"),
+            (1, "AAAAAAAAAAAAAAAAAAAAAB"),
+            (63 << 6, "AAAAAAAAAAAAAAAAAAAA_A"),
+            (u128::MAX, "D_____________________"),
+        ] {
+            let mut text = String::new();
+            push_base64(&mut text, number);
+            assert_eq!(text, want);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The commands of one call, gathered into as few pipelines as the servers allow.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use futures_util::future::try_join_all;
+use redis::{Cmd, Pipeline, RedisError, Value};
+
+use super::connection::Connection;
+use super::failure::{Failure, is_missing_script, not_understood};
+use super::keys::Key;
+use super::replies::server_errors;
+
+/// A script, known to the server by its hash.
+pub(super) struct Script(redis::Script, &'static str);
+
+pub(super) static COMPACT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("windows_compact.lua")));
+pub(super) static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claims.lua")));
+pub(super) static NOTE_DOUBT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("doubt.lua")));
+
+/// The commands that make every script known to a server.
+pub(super) fn load_scripts() -> [Cmd; 3] {
+    [COMPACT.load(), SETTLE.load(), NOTE_DOUBT.load()]
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Self(redis::Script::new(source), source)
+    }
+
+    /// A call of the script on one key; the arguments are to be added.
+    pub(super) fn on(&self, key: &Key) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.0.get_hash()).arg(1).arg(&key.name);
+        command
+    }
+
+    fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.1);
+        command
+    }
+}
+
+/// What becomes of the answer to a command.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// It only must be no error.
+    Checked,
+    /// It is wanted, at this place of what the call gives back.
+    Wanted(usize),
+}
+
+/// Pipelines by bucket; a single server takes all commands in one.
+pub(super) struct Pipelines {
+    clustered: bool,
+    lanes: BTreeMap<u8, Lane>,
+    wanted: usize,
+}
+
+#[derive(Default)]
+struct Lane {
+    pipeline: Pipeline,
+    answers: Vec<Answer>,
+}
+
+impl Pipelines {
+    pub(super) fn new(clustered: bool) -> Self {
+        Self { clustered, lanes: BTreeMap::new(), wanted: 0 }
+    }
+
+    /// Adds a command on one key. Commands on the same key are carried out in the order in which they were added.
+    pub(super) fn add(&mut self, bucket: u8, command: Cmd, answer: Answer) {
+        let lane = self.lanes.entry(if self.clustered { bucket } else { 0 }).or_default();
+        lane.pipeline.add_command(command);
+        lane.answers.push(answer);
+        if let Answer::Wanted(place) = answer {
+            self.wanted = self.wanted.max(place + 1);
+        }
+    }
+
+    /// Sends all pipelines side by side. Gives the wanted answers by their places, or the first failure.
+    pub(super) async fn send(self, connection: &Connection) -> Result<Vec<Value>, Failure> {
+        let mut placed = vec![Value::Nil; self.wanted];
+        let sent = self.lanes.into_values().map(|lane| lane.send(connection));
+        for (place, answer) in try_join_all(sent).await?.into_iter().flatten() {
+            placed[place] = answer;
+        }
+        Ok(placed)
+    }
+}
+
+impl Lane {
+    async fn send(mut self, connection: &Connection) -> Result<Vec<(usize, Value)>, Failure> {
+        self.pipeline.ignore_errors();
+        let mut answers = connection.send(&self.pipeline).await?;
+        if first_error(&answers).is_some_and(|error| is_missing_script(&error)) {
+            answers = self.send_with_scripts(connection).await?;
+        }
+        if let Some(error) = first_error(&answers) {
+            return Err(connection.failure(error));
+        }
+        if answers.len() != self.answers.len() {
+            return Err(not_understood());
+        }
+        let wanted = self.answers.iter().zip(answers).filter_map(|(answer, value)| match answer {
+            Answer::Checked => None,
+            Answer::Wanted(place) => Some((*place, value)),
+        });
+        Ok(wanted.collect())
+    }
+
+    /// Sends everything again, the scripts first. What was carried out the first time does no harm the second.
+    async fn send_with_scripts(&self, connection: &Connection) -> Result<Vec<Value>, Failure> {
+        let scripts = load_scripts();
+        let loads = scripts.len();
+        let mut again = Pipeline::with_capacity(loads + self.pipeline.len());
+        again.ignore_errors();
+        for command in scripts.into_iter().chain(self.pipeline.cmd_iter().cloned()) {
+            again.add_command(command);
+        }
+        let mut answers = connection.send(&again).await?;
+        if let Some(error) = first_error(&answers) {
+            return Err(connection.failure(error));
+        }
+        Ok(answers.split_off(loads.min(answers.len())))
+    }
+}
+
+/// The first error among the answers; a missing script counts before any other, because it is mended at once.
+fn first_error(answers: &[Value]) -> Option<RedisError> {
+    let mut errors = server_errors(answers);
+    let first = errors.next()?;
+    Some(if is_missing_script(&first) { first } else { errors.find(is_missing_script).unwrap_or(first) })
+}
