@@ -1,0 +1,301 @@
+//! What is counted and measured, and the one place that knows how it is exposed.
+//!
+//! Something is counted once its effects are acknowledged, not when it is read. Labels come from closed lists; the
+//! tenant label is bounded.
+
+mod catalogue;
+mod labels;
+mod lag;
+mod series;
+mod tenants;
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use prometheus::{IntCounter, TextEncoder};
+
+pub use catalogue::{Entry, Kind};
+pub use labels::{
+    CommitResult, EventResult, HeldReason, HttpTarget, LookupResult, RebalanceKind, RedisOperation, ResponseClass,
+    RetryReason, Role,
+};
+pub use tenants::{OTHER, TenantLabels, UNKNOWN};
+
+use crate::domain::decide::Decision;
+use crate::domain::ids::TenantId;
+use crate::domain::outcome::{Ending, RejectCode};
+use crate::domain::trigger::{ActivityType, Trigger};
+use series::{Series, TenantSeries};
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// A declaration that the registry refuses: a mistake of ours in the catalogue.
+#[derive(Debug, thiserror::Error)]
+#[error("registering the metrics")]
+pub struct InvalidMetrics(#[from] prometheus::Error);
+
+/// Every metric but those of the process itself, whose names begin with `process_`.
+pub fn catalogue() -> &'static [Entry] {
+    catalogue::ALL
+}
+
+/// The metrics of one process. Clones share the same series.
+#[derive(Clone)]
+pub struct Metrics(Arc<Series>);
+
+/// Keeps a role's reason to wait visible in `stepup_held` until it is dropped.
+#[must_use = "dropping it says that the role goes on"]
+pub struct Held {
+    metrics: Metrics,
+    role: Role,
+    reason: HeldReason,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.metrics.change_holders(self.role, self.reason, |holders| holders.saturating_sub(1));
+    }
+}
+
+impl Metrics {
+    /// Metrics with a registry of their own. The first `max_tenants` tenants seen keep their name as a label, all
+    /// others are [`OTHER`].
+    pub fn new(max_tenants: usize) -> Result<Self, InvalidMetrics> {
+        Ok(Self(Arc::new(Series::new(max_tenants)?)))
+    }
+
+    /// All series in the Prometheus text format, those of the process read at this moment.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "the metrics cannot be rendered; please report this");
+            String::new()
+        })
+    }
+
+    /// Shows a role's own series at 0, so that a rate or an alert over them knows where they began.
+    pub fn start_role(&self, role: Role) {
+        for reason in HeldReason::ALL {
+            self.change_holders(role, *reason, |holders| holders);
+        }
+        for kind in RebalanceKind::ALL {
+            self.0.rebalances.with_label_values(&[role.name(), kind.name()]);
+        }
+        for result in CommitResult::ALL {
+            self.0.commits.with_label_values(&[role.name(), result.name()]);
+        }
+        self.0.inflight.with_label_values(&[role.name()]);
+        self.0.assigned_partitions.with_label_values(&[role.name()]);
+    }
+}
+
+/// The events' side.
+impl Metrics {
+    /// `n` events reached their end. No tenant: it could not be read. No type: it is not known or could not be read.
+    pub fn events(&self, tenant: Option<&TenantId>, activity: Option<ActivityType>, result: EventResult, n: u64) {
+        let row = activity.map_or(ActivityType::ALL.len(), |activity| activity as usize);
+        let tenant = self.0.tenants.of(tenant);
+        tenant.events.add(row * EventResult::ALL.len() + result as usize, n, || {
+            let activity = activity.map_or(UNKNOWN, ActivityType::name);
+            self.0.events.with_label_values(&[tenant.label.as_str(), activity, result.name()])
+        });
+    }
+
+    /// `n` events were decided alike for this trigger.
+    pub fn decisions(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision, n: u64) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        let cell = cell(trigger, &Decision::NAMES, decision.name());
+        tenant.decisions.add(cell, n, || {
+            self.0.decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
+        });
+    }
+
+    /// `n` commands were acknowledged.
+    pub fn commands(&self, tenant: &TenantId, trigger: Trigger, n: u64) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.commands.add(trigger as usize, n, || by_trigger(&self.0.commands, &tenant, trigger));
+    }
+
+    /// From the broker's acknowledgement of an event to that of its command.
+    pub fn command_latency(&self, took: Duration) {
+        self.0.command_latency.observe(took.as_secs_f64());
+    }
+
+    /// `n` bets came too late to be tested against their whole window.
+    pub fn late_bets(&self, n: u64) {
+        self.0.late_bets.inc_by(n);
+    }
+
+    /// `n` records were acknowledged on the dead-letter topic.
+    pub fn dead_letters(&self, code: RejectCode, n: u64) {
+        add(&self.0.dead_letters, code as usize, n);
+    }
+}
+
+/// The commands' side.
+impl Metrics {
+    /// An outcome was acknowledged.
+    pub fn outcome(&self, tenant: &TenantId, trigger: Trigger, ending: &Ending) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.outcomes.add(cell(trigger, &Ending::STATUSES, ending.status()), 1, || {
+            self.0.outcomes.with_label_values(&[tenant.label.as_str(), trigger.name(), ending.status()])
+        });
+    }
+
+    /// From a command to its outcome.
+    pub fn session_latency(&self, took: Duration) {
+        self.0.session_latency.observe(took.as_secs_f64());
+    }
+
+    /// The service found a command not required that our preferences required.
+    pub fn contradiction(&self, tenant: &TenantId, trigger: Trigger) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.contradictions.add(trigger as usize, 1, || by_trigger(&self.0.contradictions, &tenant, trigger));
+    }
+
+    /// A command had its outcome already when it was read.
+    pub fn folded_command(&self) {
+        self.0.folded_commands.inc();
+    }
+
+    /// A call is made again.
+    pub fn retried(&self, reason: RetryReason) {
+        add(&self.0.retries, reason as usize, 1);
+    }
+
+    /// A command was put on the retries topic.
+    pub fn parked(&self) {
+        self.0.parked.inc();
+    }
+
+    /// A call may have made a session whose answer did not arrive.
+    pub fn lost_answer(&self) {
+        self.0.lost_answers.inc();
+    }
+
+    /// A session was made whose token nobody received.
+    pub fn orphan_session(&self) {
+        self.0.orphan_sessions.inc();
+    }
+
+    /// A tenant's credential was refused, and its commands wait from now on.
+    pub fn tenant_paused(&self, tenant: &TenantId) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.paused.add(0, 1, || self.0.paused.with_label_values(&[tenant.label.as_str()]));
+    }
+
+    /// How many tenants' commands wait now.
+    pub fn set_paused_tenants(&self, tenants: usize) {
+        self.0.paused_tenants.set(whole(tenants));
+    }
+}
+
+/// A role and its partitions.
+impl Metrics {
+    /// Says that the role cannot go on, until the answer is dropped. Several may hold it for the same reason.
+    pub fn hold(&self, role: Role, reason: HeldReason) -> Held {
+        self.change_holders(role, reason, |holders| holders + 1);
+        Held { metrics: self.clone(), role, reason }
+    }
+
+    fn change_holders(&self, role: Role, reason: HeldReason, change: impl FnOnce(usize) -> usize) {
+        let mut holders = self.0.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holders) = holders.get_mut(role as usize * HeldReason::ALL.len() + reason as usize) {
+            *holders = change(*holders);
+            // Set under the lock, or two who change it at once could leave the gauge wrong.
+            self.0.held.with_label_values(&[role.name(), reason.name()]).set(i64::from(*holders > 0));
+        }
+    }
+
+    /// Records taken up and not finished yet.
+    pub fn set_inflight(&self, role: Role, records: usize) {
+        self.0.inflight.with_label_values(&[role.name()]).set(whole(records));
+    }
+
+    pub fn set_assigned_partitions(&self, role: Role, partitions: usize) {
+        self.0.assigned_partitions.with_label_values(&[role.name()]).set(whole(partitions));
+    }
+
+    /// Records of an assigned partition that are not finished yet.
+    pub fn set_lag(&self, role: Role, topic: &str, partition: i32, records: u64) {
+        self.0.lag.set(role, topic, partition, records);
+    }
+
+    /// A partition is somebody else's now; its lag is theirs to tell.
+    pub fn forget_partition(&self, role: Role, topic: &str, partition: i32) {
+        self.0.lag.forget(role, topic, partition);
+    }
+
+    pub fn rebalanced(&self, role: Role, kind: RebalanceKind) {
+        self.0.rebalances.with_label_values(&[role.name(), kind.name()]).inc();
+    }
+
+    pub fn committed(&self, role: Role, result: CommitResult) {
+        self.0.commits.with_label_values(&[role.name(), result.name()]).inc();
+    }
+}
+
+/// The services that are asked.
+impl Metrics {
+    /// A round trip to Redis took so long, whatever its answer.
+    pub fn redis_call(&self, operation: RedisOperation, took: Duration) {
+        observe(&self.0.redis, operation as usize, took);
+    }
+
+    /// An HTTP call took so long and brought this status; `None` is no answer.
+    pub fn http_call(&self, target: HttpTarget, status: Option<u16>, took: Duration) {
+        observe(&self.0.http, target as usize, took);
+        let class = ResponseClass::of(status);
+        add(&self.0.http_responses, target as usize * ResponseClass::ALL.len() + class as usize, 1);
+    }
+
+    /// A look-up of preferences at their source took so long, over HTTP or not.
+    pub fn preferences_took(&self, took: Duration) {
+        observe(&self.0.http, HttpTarget::Preferences as usize, took);
+    }
+
+    pub fn preferences_lookups(&self, result: LookupResult, n: u64) {
+        add(&self.0.preferences_lookups, result as usize, n);
+    }
+
+    /// The age of the oldest copy in use.
+    pub fn set_preferences_oldest_age(&self, age: Duration) {
+        self.0.preferences_oldest_age.set(age.as_secs_f64());
+    }
+
+    /// How many tenants' preferences are in memory.
+    pub fn set_preferences_cached(&self, tenants: usize) {
+        self.0.preferences_cached.set(whole(tenants));
+    }
+}
+
+/// The place of a trigger's cell in a grid whose columns are `names`. A name that is not among them has none.
+fn cell(trigger: Trigger, names: &[&str], name: &str) -> usize {
+    match names.iter().position(|candidate| *candidate == name) {
+        Some(column) => trigger as usize * names.len() + column,
+        None => usize::MAX,
+    }
+}
+
+fn by_trigger(vector: &prometheus::IntCounterVec, tenant: &TenantSeries, trigger: Trigger) -> IntCounter {
+    vector.with_label_values(&[tenant.label.as_str(), trigger.name()])
+}
+
+fn add(counters: &[IntCounter], index: usize, n: u64) {
+    if let Some(counter) = counters.get(index) {
+        counter.inc_by(n);
+    }
+}
+
+fn observe(histograms: &[prometheus::Histogram], index: usize, took: Duration) {
+    if let Some(histogram) = histograms.get(index) {
+        histogram.observe(took.as_secs_f64());
+    }
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::domain::decide::{Facts, Standing};
+use crate::domain::money::Usd;
+use crate::domain::outcome::Session;
+use crate::domain::time::Timestamp;
+use crate::domain::window::{Reach, Timeliness};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+fn usd(text: &str) -> Usd {
+    text.parse::<crate::domain::money::Amount>().unwrap().as_usd()
+}
+
+fn every_decision() -> Vec<Decision> {
+    let (facts, at) = (Facts::Plain, Timestamp(0));
+    vec![
+        Decision::TenantUnknown,
+        Decision::FeatureDisabled,
+        Decision::TriggerDisabled,
+        Decision::BelowThreshold { amount: usd("1"), threshold: usd("2") },
+        Decision::BelowFrequency(Reach { count: 1, within_minutes: 1, needed: 2, timeliness: Timeliness::InTime }),
+        Decision::EventTooOld { facts, age: SECOND, limit: SECOND },
+        Decision::InCooldown { facts, since: at, until: at },
+        Decision::Required { facts, standing: Standing::First },
+    ]
+}
+
+fn every_ending() -> Vec<Ending> {
+    let reason = String::new;
+    vec![
+        Ending::SessionCreated(Session { token: reason(), token_expires_at: Timestamp(0), links: Vec::new() }),
+        Ending::NotRequired { reason: reason() },
+        Ending::AlreadyExists,
+        Ending::Rejected { http_status: 400, reason: reason() },
+        Ending::Expired { http_status: None, reason: reason() },
+    ]
+}
+
+/// Everything that one tenant can leave behind.
+fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
+    for result in EventResult::ALL {
+        for activity in ActivityType::ALL.iter().map(|activity| Some(*activity)).chain([None]) {
+            metrics.events(Some(tenant), activity, *result, 1);
+        }
+    }
+    for trigger in Trigger::ALL {
+        for decision in every_decision() {
+            metrics.decisions(tenant, *trigger, &decision, 1);
+        }
+        for ending in every_ending() {
+            metrics.outcome(tenant, *trigger, &ending);
+        }
+        metrics.commands(tenant, *trigger, 1);
+        metrics.contradiction(tenant, *trigger);
+    }
+    metrics.tenant_paused(tenant);
+}
+
+fn touch_the_rest(metrics: &Metrics) {
+    for role in Role::ALL {
+        metrics.start_role(*role);
+        metrics.set_lag(*role, "activity", 0, 7);
+    }
+}
+
+/// The samples of a family, its own name of each and its labels without `le`.
+fn samples(text: &str) -> Vec<(String, BTreeSet<String>, f64)> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
+            let labels = labels.filter(|label| !label.starts_with("le=")).map(str::to_owned).collect();
+            (name.to_owned(), labels, value.parse().unwrap())
+        })
+        .collect()
+}
+
+/// The value of the one series of this name with these labels, if there is one.
+fn value(metrics: &Metrics, name: &str, labels: &[&str]) -> Option<f64> {
+    let labels: BTreeSet<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+    samples(&metrics.render()).into_iter().find(|sample| sample.0 == name && sample.1 == labels).map(|sample| sample.2)
+}
+
+#[test]
+fn what_is_rendered_is_what_the_catalogue_says() {
+    let metrics = Metrics::new(16).unwrap();
+    touch_tenant(&metrics, &tenant("acme"));
+    touch_the_rest(&metrics);
+    let text = metrics.render();
+    let heads = |mark: &str| -> BTreeMap<String, String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(mark)?.split_once(' '));
+        lines.map(|(name, rest)| (name.to_owned(), rest.to_owned())).collect()
+    };
+    let (help, kinds) = (heads("# HELP "), heads("# TYPE "));
+    for entry in catalogue() {
+        assert!(entry.name.starts_with("stepup_"), "{}", entry.name);
+        assert_eq!(entry.name.ends_with("_total"), entry.kind == Kind::Counter, "{}", entry.name);
+        assert_eq!(help.get(entry.name).map(String::as_str), Some(entry.help), "{}", entry.name);
+        assert_eq!(kinds.get(entry.name).map(String::as_str), Some(entry.kind.name()), "{}", entry.name);
+    }
+    let known: BTreeMap<&str, &Entry> = catalogue().iter().map(|entry| (entry.name, entry)).collect();
+    assert_eq!(known.len(), catalogue().len(), "a name stands twice");
+    for (name, labels, _) in samples(&text).iter().filter(|sample| !sample.0.starts_with("process_")) {
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| known.get(name.strip_suffix(end)?));
+        let entry = known.get(name.as_str()).or(family).unwrap_or_else(|| panic!("{name} is not declared"));
+        let names: BTreeSet<&str> = labels.iter().filter_map(|label| Some(label.split_once('=')?.0)).collect();
+        assert_eq!(names, entry.labels.iter().copied().collect(), "{name}");
+    }
+    assert!(text.contains("\nprocess_resident_memory_bytes "), "the process is not measured");
+}
+
+/// The registry hashes label values joined together, so two combinations could share a series.
+#[test]
+fn every_combination_of_labels_has_a_series_of_its_own() {
+    let metrics = Metrics::new(16).unwrap();
+    for name in ["a", "a-", "bet", "unknown"] {
+        touch_tenant(&metrics, &tenant(name));
+    }
+    touch_the_rest(&metrics);
+    let mut distinct = BTreeSet::new();
+    let of_tenants: Vec<_> = samples(&metrics.render())
+        .into_iter()
+        .filter(|(_, labels, _)| labels.iter().any(|label| label.starts_with("tenant=")))
+        .inspect(|(name, labels, value)| {
+            assert_eq!(*value, 1.0, "{name} {labels:?}");
+            assert!(distinct.insert((name.clone(), labels.clone())), "{name} {labels:?} stands twice");
+        })
+        .collect();
+    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 13 * 8 + 13 * 5 + 13 + 13 + 1));
+    for (topic, partition) in [("bets-1", 11), ("bets-11", 1)] {
+        metrics.set_lag(Role::Evaluate, topic, partition, partition as u64);
+    }
+    for (topic, partition) in [("bets-1", 11), ("bets-11", 1)] {
+        let labels = ["role=\"evaluate\"", &format!("topic=\"{topic}\""), &format!("partition=\"{partition}\"")];
+        assert_eq!(value(&metrics, "stepup_consumer_lag", &labels), Some(f64::from(partition)));
+    }
+}
+
+#[test]
+fn a_hundred_thousand_tenants_leave_fewer_than_five_thousand_series() {
+    let metrics = Metrics::new(16).unwrap();
+    touch_the_rest(&metrics);
+    for partition in 0..64 {
+        metrics.set_lag(Role::Evaluate, "activity", partition, 1);
+    }
+    metrics.events(None, None, EventResult::Rejected, 1);
+    for number in 0..100_000 {
+        let tenant = tenant(&format!("tenant-{number}"));
+        for activity in ActivityType::ALL {
+            metrics.events(Some(&tenant), Some(*activity), EventResult::Decided, 1);
+        }
+        if number < 20 {
+            touch_tenant(&metrics, &tenant);
+        }
+    }
+    let samples = samples(&metrics.render());
+    assert!(samples.len() < 5_000, "{} series", samples.len());
+    let events: f64 = samples.iter().filter(|sample| sample.0 == "stepup_events_total").map(|sample| sample.2).sum();
+    assert_eq!(events, 1.0 + 100_000.0 * 12.0 + 20.0 * 39.0);
+}
+
+#[test]
+fn a_role_is_held_until_the_last_holder_lets_go() {
+    let metrics = Metrics::new(1).unwrap();
+    let held = || value(&metrics, "stepup_held", &["role=\"dispatch\"", "reason=\"outcomes\""]);
+    assert_eq!(held(), None);
+    metrics.start_role(Role::Dispatch);
+    assert_eq!(held(), Some(0.0));
+    let first = metrics.hold(Role::Dispatch, HeldReason::Outcomes);
+    let second = metrics.hold(Role::Dispatch, HeldReason::Outcomes);
+    drop(first);
+    assert_eq!(held(), Some(1.0));
+    drop(second);
+    assert_eq!(held(), Some(0.0));
+}
+
+type Call = fn(&Metrics);
+
+/// A call, and the one series that it moves: name, labels, value.
+const CALLS: &[(Call, &str, &[&str], f64)] = &[
+    (|m| m.late_bets(3), "stepup_late_bets_total", &[], 3.0),
+    (|m| m.folded_command(), "stepup_folded_commands_total", &[], 1.0),
+    (|m| m.parked(), "stepup_parked_total", &[], 1.0),
+    (|m| m.lost_answer(), "stepup_lost_answers_total", &[], 1.0),
+    (|m| m.orphan_session(), "stepup_orphan_sessions_total", &[], 1.0),
+    (|m| m.set_paused_tenants(2), "stepup_paused_tenants", &[], 2.0),
+    (|m| m.set_preferences_cached(5), "stepup_preferences_cached", &[], 5.0),
+    (|m| m.set_preferences_oldest_age(SECOND / 2), "stepup_preferences_oldest_age_seconds", &[], 0.5),
+    (|m| m.dead_letters(RejectCode::TooLarge, 2), "stepup_dead_letters_total", &["code=\"too_large\""], 2.0),
+    (|m| m.dead_letters(RejectCode::Expired, 1), "stepup_dead_letters_total", &["code=\"expired\""], 1.0),
+    (|m| m.retried(RetryReason::LostAnswer), "stepup_retries_total", &["reason=\"lost_answer\""], 1.0),
+    (|m| m.preferences_lookups(LookupResult::Stale, 4), "stepup_preferences_lookups_total", &["result=\"stale\""], 4.0),
+    (|m| m.set_inflight(Role::Dispatch, 9), "stepup_inflight", &["role=\"dispatch\""], 9.0),
+    (|m| m.set_assigned_partitions(Role::Evaluate, 3), "stepup_assigned_partitions", &["role=\"evaluate\""], 3.0),
+    (
+        |m| m.rebalanced(Role::Evaluate, RebalanceKind::Lost),
+        "stepup_rebalances_total",
+        &["role=\"evaluate\"", "kind=\"lost\""],
+        1.0,
+    ),
+    (
+        |m| m.committed(Role::Dispatch, CommitResult::Failed),
+        "stepup_commits_total",
+        &["role=\"dispatch\"", "result=\"failed\""],
+        1.0,
+    ),
+    (
+        |m| m.events(Some(&tenant("a")), None, EventResult::UnknownType, 6),
+        "stepup_events_total",
+        &["tenant=\"a\"", "type=\"unknown\"", "result=\"skipped\""],
+        6.0,
+    ),
+    (
+        |m| m.events(None, None, EventResult::Rejected, 1),
+        "stepup_events_total",
+        &["tenant=\"unknown\"", "type=\"unknown\"", "result=\"rejected\""],
+        1.0,
+    ),
+    (
+        |m| m.outcome(&tenant("a"), Trigger::Deposit, &Ending::AlreadyExists),
+        "stepup_outcomes_total",
+        &["tenant=\"a\"", "trigger=\"deposit\"", "status=\"already_exists\""],
+        1.0,
+    ),
+    (
+        |m| m.set_lag(Role::Dispatch, "commands", 4, 12),
+        "stepup_consumer_lag",
+        &["role=\"dispatch\"", "topic=\"commands\"", "partition=\"4\""],
+        12.0,
+    ),
+];
+
+#[test]
+fn every_call_moves_its_own_series_and_no_other() {
+    for (call, name, labels, want) in CALLS {
+        let metrics = Metrics::new(4).unwrap();
+        let before = samples(&metrics.render());
+        call(&metrics);
+        let after = samples(&metrics.render());
+        let moved: Vec<_> =
+            after.into_iter().filter(|sample| !sample.0.starts_with("process_") && !before.contains(sample)).collect();
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        assert_eq!(moved, [((*name).to_owned(), labels, *want)]);
+    }
+}
+
+#[test]
+fn a_call_of_a_service_is_timed_and_classed() {
+    for (status, class) in [
+        (Some(200), "2xx"),
+        (Some(302), "3xx"),
+        (Some(429), "4xx"),
+        (Some(503), "5xx"),
+        (Some(101), "transport"),
+        (Some(999), "transport"),
+        (None, "transport"),
+    ] {
+        let metrics = Metrics::new(1).unwrap();
+        metrics.http_call(HttpTarget::Preferences, status, SECOND * 2);
+        let class = format!("class=\"{class}\"");
+        let responses = value(&metrics, "stepup_http_responses_total", &["target=\"preferences\"", &class]);
+        assert_eq!(responses, Some(1.0), "{status:?}");
+        assert_eq!(value(&metrics, "stepup_http_seconds_sum", &["target=\"preferences\""]), Some(2.0));
+        assert_eq!(value(&metrics, "stepup_http_seconds_sum", &["target=\"session\""]), Some(0.0));
+    }
+    let metrics = Metrics::new(1).unwrap();
+    metrics.redis_call(RedisOperation::Settle, SECOND);
+    metrics.command_latency(SECOND * 3);
+    metrics.session_latency(SECOND * 4);
+    assert_eq!(value(&metrics, "stepup_redis_seconds_sum", &["operation=\"settle\""]), Some(1.0));
+    assert_eq!(value(&metrics, "stepup_command_latency_seconds_sum", &[]), Some(3.0));
+    assert_eq!(value(&metrics, "stepup_session_latency_seconds_sum", &[]), Some(4.0));
+}
+
+#[test]
+fn a_forgotten_partition_is_gone_and_its_neighbour_stays() {
+    let metrics = Metrics::new(1).unwrap();
+    metrics.set_lag(Role::Evaluate, "activity", 0, 5);
+    metrics.set_lag(Role::Evaluate, "activity", 1, 6);
+    metrics.forget_partition(Role::Evaluate, "activity", 0);
+    metrics.forget_partition(Role::Evaluate, "activity", 9);
+    let lag = |partition: i32| {
+        let partition = format!("partition=\"{partition}\"");
+        value(&metrics, "stepup_consumer_lag", &["role=\"evaluate\"", "topic=\"activity\"", &partition])
+    };
+    assert_eq!((lag(0), lag(1)), (None, Some(6.0)));
+}
