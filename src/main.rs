@@ -1,0 +1,159 @@
+//! The `stepup` binary: the verbs and one match.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use stepup::config::{self, Config, ConfigError};
+use stepup::roles::backtest::BacktestArgs;
+use stepup::roles::demo::DemoArgs;
+use stepup::roles::explain::ExplainArgs;
+use stepup::roles::hold::in_full;
+use stepup::roles::session_api::SessionApiArgs;
+use stepup::roles::{backtest, check, demo, explain, run, schema, session_api};
+use stepup::telemetry::{self, Format};
+use stepup::{edge, shutdown};
+
+/// Watches customer activity on Kafka and asks for step-up verification when a tenant's triggers say so.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show everything in one process: broker, windows, session API and load. Nothing to install.
+    Demo(DemoArgs),
+    /// Run the processor.
+    Run(RunArgs),
+    /// Decide over recorded events offline.
+    Backtest(BacktestArgs),
+    /// Tell one event's decision, step by step.
+    Explain(ExplainArgs),
+    /// Check the configuration, the preferences and every connection, each with its verdict.
+    Check(CheckArgs),
+    /// List the JSON Schemas, or print one.
+    Schema(SchemaArgs),
+    /// Simulate the verification service, for tests, demos and load.
+    SessionApi(SessionApiArgs),
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  stepup run --config stepup.yaml --roles evaluate")]
+struct RunArgs {
+    /// The configuration, a YAML file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The roles to run instead of those that the configuration names: evaluate, dispatch or both.
+    #[arg(long, value_name = "ROLES")]
+    roles: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  stepup check --config stepup.yaml")]
+struct CheckArgs {
+    /// The configuration, a YAML file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  stepup schema activity-event")]
+struct SchemaArgs {
+    /// The schema to print; without it they are listed.
+    name: Option<String>,
+}
+
+/// Why a verb did not do what it was asked to.
+enum Failure {
+    /// The command line or the configuration is wrong: status 2.
+    Usage(String),
+    /// Anything else: status 1.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    /// A configuration that a verb read by itself is wrong in the same way as one that was read for it.
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<ConfigError>() {
+            Ok(error) => Self::Usage(error.to_string()),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    edge::tls::install_tls_provider();
+    let (message, status) = match perform(verb) {
+        Ok(status) => return status,
+        Err(Failure::Usage(message)) => (message, 2),
+        Err(Failure::Failed(error)) if is_closed_pipe(&error) => return ExitCode::SUCCESS,
+        Err(Failure::Failed(error)) => (in_full(error.as_ref()), 1),
+    };
+    let _ = writeln!(std::io::stderr(), "stepup: {message}");
+    ExitCode::from(status)
+}
+
+/// Whoever read our output has seen enough.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(closed)
+}
+
+fn perform(verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Run(args) => {
+            let config = load(&args.config, args.roles.as_deref())?;
+            start_logging(&config)?;
+            block_on(async { run::run(config, shutdown::token()?).await })?;
+        }
+        Verb::Check(args) => {
+            let config = load(&args.config, None)?;
+            let fit = block_on(check::check(&config, &mut std::io::stdout().lock()))?;
+            return Ok(if fit == check::Fit::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
+        Verb::Backtest(args) => block_on(backtest::run(args))?,
+        Verb::Explain(args) => block_on(explain::run(args))?,
+        Verb::SessionApi(args) => {
+            let colour = telemetry::stderr_colour();
+            telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            block_on(async { session_api::run(args, shutdown::token()?).await })?;
+        }
+        Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration, with the roles of the command line over it as if they came from the environment.
+fn load(path: &std::path::Path, roles: Option<&str>) -> Result<Config, Failure> {
+    #[allow(clippy::disallowed_methods, reason = "the environment is read here and passed on as values")]
+    let mut variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    variables.retain(|(name, _)| name != "STEPUP__ROLES" || roles.is_none());
+    variables.extend(roles.map(|roles| ("STEPUP__ROLES".to_owned(), roles.to_owned())));
+    let config = Config::load(path, variables.into_iter()).map_err(|error| Failure::Usage(error.to_string()))?;
+    telemetry::check_level(&config.log.level).map_err(|error| Failure::Usage(format!("log.level: {error}")))?;
+    Ok(config)
+}
+
+fn start_logging(config: &Config) -> anyhow::Result<()> {
+    let format = match config.log.format {
+        config::LogFormat::Json => Format::Json,
+        config::LogFormat::Pretty => Format::Pretty,
+    };
+    Ok(telemetry::init(format, &config.log.level, telemetry::stderr_colour(), std::io::stderr)?)
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A thread of a Kafka client that does not end must not keep the process from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}

@@ -1,0 +1,138 @@
+//! What runs beside the roles: waiting for the world at start, and following what changes in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::hold::Holder;
+use super::wiring::TenantPreferences;
+use crate::edge::clock;
+use crate::edge::kafka::{Connection, probe};
+use crate::edge::outcomes::Outcomes;
+use crate::edge::redis::{RedisStore, ServerFacts};
+use crate::health::Dependency;
+use crate::metrics::{HeldReason, Metrics};
+
+/// Waits for Redis and refuses one that forgets silently. `None`: told to stop meanwhile.
+pub async fn until_redis_is_fit(holder: &Holder, store: &RedisStore) -> anyhow::Result<Option<()>> {
+    let Ok(facts) = holder.until_ok(HeldReason::Windows, Dependency::Redis, || store.ping()).await else {
+        return Ok(None);
+    };
+    forgets_nothing(&facts).map_err(|reason| anyhow!("redis: {reason}"))?;
+    tracing::info!(version = facts.version, "redis is there");
+    Ok(Some(()))
+}
+
+/// Whether a Redis keeps what it is given until it says otherwise.
+pub fn forgets_nothing(facts: &ServerFacts) -> Result<(), String> {
+    match facts.maxmemory_policy.as_deref() {
+        Some("noeviction") => Ok(()),
+        None => {
+            tracing::warn!("redis does not tell its maxmemory-policy; it must be noeviction");
+            Ok(())
+        }
+        Some(policy) => Err(format!(
+            "maxmemory-policy is {policy}, which drops windows silently and counts too few bets; set it to noeviction"
+        )),
+    }
+}
+
+/// Reads again, within about a second, whatever any dispatcher found the service to contradict.
+pub async fn follow_doubts<S: Outcomes>(store: S, preferences: Arc<TenantPreferences>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        // Clocks differ, and a doubt that was followed already changes nothing.
+        let since = clock::now().minus(Duration::from_secs(30));
+        // A store that is away is told of by those who cannot go on without it.
+        let Ok(doubts) = store.doubts(since).await else { continue };
+        for (tenant, at) in doubts {
+            preferences.doubt(&tenant, at).await;
+        }
+    }
+}
+
+/// Keeps the gauges of the preferences cache.
+pub async fn measure_preferences(metrics: Metrics, preferences: Arc<TenantPreferences>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        metrics.set_preferences_oldest_age(preferences.oldest_age().unwrap_or_default());
+        metrics.set_preferences_cached(preferences.remembered());
+    }
+}
+
+/// Names the topics that are not there, until all are. Nobody makes them but the operator.
+pub async fn until_topics_exist(connection: Connection, wanted: Vec<String>, holder: Holder, stop: CancellationToken) {
+    let mut wait = Duration::from_millis(500);
+    let mut said: Vec<String> = Vec::new();
+    loop {
+        let connection = connection.clone();
+        let look = tokio::task::spawn_blocking(move || probe::topics(&connection, Duration::from_secs(10)));
+        // Brokers that are away are told of by the consumer.
+        if let Ok(Ok(topics)) = look.await {
+            let missing: Vec<&String> = wanted.iter().filter(|topic| !topics.contains_key(*topic)).collect();
+            if missing.is_empty() {
+                holder.health.ready(holder.role, Dependency::Topics);
+                return;
+            }
+            if !said.iter().eq(missing.iter().copied()) {
+                said = missing.into_iter().cloned().collect();
+                let names = said.join(", ");
+                holder.health.missing(holder.role, Dependency::Topics, &format!("topics that do not exist: {names}"));
+                tracing::warn!(role = %holder.role, topics = names, "these topics do not exist; waiting for them");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = (wait * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// Looks whether the session API can be connected to, from the start on and also while nobody calls it.
+pub async fn watch_session_api(url: String, holder: Holder, stop: CancellationToken) {
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match connect(&url).await {
+            Ok(()) => {
+                holder.health.ready(holder.role, Dependency::SessionApi);
+                wait = Duration::from_secs(10);
+            }
+            Err(reason) => {
+                holder.health.missing(holder.role, Dependency::SessionApi, &reason);
+                wait = (wait * 2).min(Duration::from_secs(5));
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Whether the host of a URL can be connected to, within 2 seconds.
+pub async fn connect(url: &str) -> Result<(), String> {
+    let (host, port) = address(url).ok_or_else(|| "the URL names no host".to_owned())?;
+    match tokio::time::timeout(Duration::from_secs(2), TcpStream::connect((host.as_str(), port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no connection within 2 s".to_owned()),
+    }
+}
+
+fn address(url: &str) -> Option<(String, u16)> {
+    let url = reqwest::Url::parse(url).ok()?;
+    Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?))
+}

@@ -1,0 +1,135 @@
+//! `stepup check`: the configuration, the preferences and every connection, each with its verdict.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::config::{Config, Role, Source};
+use crate::domain::ids::TenantId;
+use crate::edge::kafka::probe;
+use crate::edge::preferences::{Fetched, PreferencesSource as _};
+use crate::metrics::Metrics;
+use crate::roles::hold::in_full;
+use crate::roles::{background, wiring};
+
+/// Whether a processor with this configuration could work now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    Yes,
+    No,
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prints the configuration in force and a line for each thing that was looked at.
+pub async fn check(config: &Config, out: &mut impl Write) -> anyhow::Result<Fit> {
+    writeln!(out, "{}", config.effective().trim_end())?;
+    writeln!(out)?;
+    let mut fit = Fit::Yes;
+    for (what, verdict) in verdicts(config).await {
+        let (mark, text) = match verdict {
+            Ok(text) => ("ok  ", text),
+            Err(text) => {
+                fit = Fit::No;
+                ("FAIL", text)
+            }
+        };
+        writeln!(out, "{mark}  {what:<12} {text}")?;
+    }
+    Ok(fit)
+}
+
+type Verdict = (&'static str, Result<String, String>);
+
+async fn verdicts(config: &Config) -> Vec<Verdict> {
+    let mut verdicts = vec![("config", Ok("every key is known and in its range".to_owned()))];
+    verdicts.extend(kafka(config).await.into_iter().map(|verdict| ("kafka", verdict)));
+    verdicts.push(("redis", redis(config).await));
+    if config.roles.contains(&Role::Evaluate) {
+        verdicts.push(("preferences", preferences(config).await));
+    }
+    if let Some(url) = &config.session_api.url
+        && config.roles.contains(&Role::Dispatch)
+    {
+        verdicts.push(("session_api", reach(url).await));
+    }
+    verdicts.push(("credentials", credentials(config)));
+    verdicts
+}
+
+async fn kafka(config: &Config) -> Vec<Result<String, String>> {
+    let connection = wiring::kafka(config);
+    let found = tokio::task::spawn_blocking(move || probe::topics(&connection, PATIENCE)).await;
+    let topics = match found {
+        Ok(Ok(topics)) => topics,
+        Ok(Err(error)) => return vec![Err(format!("{}: {}", config.kafka.brokers, in_full(&error)))],
+        Err(error) => return vec![Err(error.to_string())],
+    };
+    let ours = &config.kafka.topics;
+    let mut wanted: Vec<&String> = ours.activity.iter().collect();
+    wanted.extend([&ours.commands, &ours.outcomes, &ours.retries, &ours.dead_letters]);
+    let verdict = |topic: &&String| match topics.get(topic.as_str()) {
+        Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),
+        None => Err(format!("topic {topic} does not exist")),
+    };
+    std::iter::once(Ok(format!("{} answers", config.kafka.brokers))).chain(wanted.iter().map(verdict)).collect()
+}
+
+async fn redis(config: &Config) -> Result<String, String> {
+    let metrics = Metrics::new(1).map_err(|error| error.to_string())?;
+    let store = wiring::redis(config, &metrics);
+    let facts = match tokio::time::timeout(PATIENCE, store.ping()).await {
+        Ok(facts) => facts.map_err(|error| in_full(&error))?,
+        Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    };
+    background::forgets_nothing(&facts).map(|()| format!("version {} answers", facts.version))
+}
+
+/// A directory is read whole; of an HTTP source it is only asked whether it answers, for a tenant nobody has.
+async fn preferences(config: &Config) -> Result<String, String> {
+    match &config.preferences.source {
+        Source::Http { url } => reach(url).await,
+        Source::Directory { path } => {
+            let source = wiring::source(config).map_err(|error| format!("{error:#}"))?;
+            let files = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let mut read = 0;
+            for file in files.flatten() {
+                let name = file.file_name();
+                let Some(tenant) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
+                let Ok(tenant) = TenantId::new(tenant) else {
+                    return Err(format!("{}: is not named like a tenant", file.path().display()));
+                };
+                match source.fetch(&tenant).await {
+                    Fetched::Document(_) => read += 1,
+                    Fetched::Unreadable(reason) => return Err(format!("{}: {reason}", file.path().display())),
+                    other @ (Fetched::NotFound
+                    | Fetched::Refused { .. }
+                    | Fetched::NoCredential
+                    | Fetched::Away { .. }) => return Err(format!("{}: {}", file.path().display(), other.name())),
+                }
+            }
+            Ok(format!("{}: {read} documents, all readable", path.display()))
+        }
+    }
+}
+
+async fn reach(url: &str) -> Result<String, String> {
+    background::connect(url)
+        .await
+        .map(|()| format!("{url} can be connected to"))
+        .map_err(|error| format!("{url}: {error}"))
+}
+
+fn credentials(config: &Config) -> Result<String, String> {
+    let api = &config.session_api;
+    match (&api.credentials_dir, &api.credential_file) {
+        (Some(directory), _) => match std::fs::read_dir(directory) {
+            Ok(files) => Ok(format!("{}: {} files", directory.display(), files.count())),
+            Err(error) => Err(format!("{}: {error}", directory.display())),
+        },
+        (None, Some(file)) => match std::fs::metadata(file) {
+            Ok(_) => Ok(format!("{} is there", file.display())),
+            Err(error) => Err(format!("{}: {error}", file.display())),
+        },
+        (None, None) => Ok("none configured: calls carry no credential".to_owned()),
+    }
+}

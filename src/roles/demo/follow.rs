@@ -1,0 +1,124 @@
+//! Reads what the roles wrote, as anybody downstream would: who was asked, and why.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::decide::Facts;
+use crate::domain::ids::CommandId;
+use crate::domain::outcome::Ending;
+use crate::wire::{command, outcome};
+
+/// The sessions that were asked for lately, and what was seen in all.
+#[derive(Clone, Default)]
+pub(super) struct Followed(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    why: HashMap<CommandId, String>,
+    recent: VecDeque<String>,
+    commands: HashSet<CommandId>,
+    outcomes: HashSet<CommandId>,
+    repeated_outcomes: u64,
+}
+
+const RECENT: usize = 6;
+
+impl Followed {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The latest lines, the newest last.
+    pub(super) fn recent(&self) -> Vec<String> {
+        self.seen().recent.iter().cloned().collect()
+    }
+
+    /// Different commands that have an outcome on the topic.
+    pub(super) fn outcomes(&self) -> u64 {
+        self.seen().outcomes.len() as u64
+    }
+
+    /// Commands on the topic that have no outcome.
+    pub(super) fn lost(&self) -> usize {
+        let seen = self.seen();
+        seen.commands.difference(&seen.outcomes).count()
+    }
+
+    /// Outcomes that came more than once.
+    pub(super) fn repeated(&self) -> u64 {
+        self.seen().repeated_outcomes
+    }
+
+    fn command(&self, payload: &[u8]) {
+        let Ok(command) = command::decode(payload) else { return };
+        let why = match command.facts {
+            Facts::Plain => command.trigger.name().replace('_', " "),
+            Facts::Amount(amount) => format!("{} of {amount} USD", command.trigger.name().replace('_', " ")),
+            Facts::Frequency(reach) => format!("{} bets within {} min", reach.count, reach.within_minutes),
+        };
+        let mut seen = self.seen();
+        seen.commands.insert(command.id);
+        seen.why.insert(command.id, why);
+    }
+
+    fn outcome(&self, payload: &[u8]) {
+        let Ok(outcome) = outcome::decode(payload) else { return };
+        let mut seen = self.seen();
+        if !seen.outcomes.insert(outcome.command) {
+            seen.repeated_outcomes += 1;
+            return;
+        }
+        let why = seen.why.remove(&outcome.command).unwrap_or_else(|| outcome.trigger.name().replace('_', " "));
+        let end = match &outcome.ending {
+            Ending::SessionCreated(_) => "asked for a selfie",
+            Ending::NotRequired { .. } => "not required",
+            Ending::AlreadyExists => "was asked already",
+            Ending::Rejected { .. } => "rejected",
+            Ending::Expired { .. } => "expired",
+        };
+        let clock = outcome.completed_at.to_string();
+        let clock = clock.get(11..19).unwrap_or_default().to_owned();
+        let who = format!("{} {}", outcome.tenant, outcome.customer);
+        seen.recent.push_back(format!("{clock}  {who:<24} {why:<34} {end}"));
+        if seen.recent.len() > RECENT {
+            seen.recent.pop_front();
+        }
+    }
+}
+
+/// Starts reading the commands and outcomes from their beginning, until `stop` is cancelled.
+pub(super) fn start(brokers: &str, followed: Followed, stop: CancellationToken) -> anyhow::Result<JoinHandle<()>> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "demo-follower")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .context("no consumer for what the roles write")?;
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..8 {
+        for topic in ["verification-commands", "verification-outcomes"] {
+            partitions.add_partition_offset(topic, partition, Offset::Beginning)?;
+        }
+    }
+    consumer.assign(&partitions)?;
+    Ok(tokio::task::spawn_blocking(move || {
+        while !stop.is_cancelled() {
+            let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else { continue };
+            let payload = message.payload().unwrap_or_default();
+            if message.topic() == "verification-commands" {
+                followed.command(payload);
+            } else {
+                followed.outcome(payload);
+            }
+        }
+    }))
+}

@@ -1,0 +1,89 @@
+//! The role that delivers: commands in, verification sessions asked for, outcomes out.
+//!
+//! One loop owns every command at hand. Calls and everything else that waits run beside it as tasks; they take a command
+//! and give it back with what came of it. Commands end out of order and are committed in order. A command that must wait
+//! longer than a few seconds goes to the retries topic, so that one failing tenant blocks nobody and fills no memory.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use super::hold::Holder;
+use crate::config::{Dispatch as Settings, Topics};
+use crate::domain::command::Command;
+use crate::domain::delivery::{Attempts, RetryPolicy};
+use crate::domain::ids::TenantId;
+use crate::domain::time::Timestamp;
+use crate::edge::kafka::consumer::Progress;
+use crate::edge::kafka::producer::Sink;
+use crate::edge::kafka::records::{Batch, Position};
+use crate::edge::outcomes::Outcomes;
+use crate::edge::sessions::Sessions;
+use crate::metrics::Metrics;
+
+mod admit;
+mod call;
+mod ending;
+mod lanes;
+mod park;
+mod work;
+
+use work::Work;
+
+/// The edges of the role, and what it goes by.
+pub struct Dispatch<O, X, K> {
+    pub outcomes: O,
+    pub sessions: X,
+    pub sink: K,
+    pub settings: Settings,
+    pub policy: RetryPolicy,
+    pub topics: Topics,
+    /// Where the service sends people and answers to, where it is told so.
+    pub redirect_url: Option<String>,
+    pub callback_url: Option<String>,
+    /// Is told of every tenant whose preferences the service contradicts.
+    pub on_contradiction: Arc<dyn Fn(&TenantId) + Send + Sync>,
+    pub metrics: Metrics,
+    pub holder: Holder,
+}
+
+/// A command at hand.
+#[derive(Debug)]
+struct Job {
+    command: Command,
+    /// The record as it came, for the retries topic and the dead letters.
+    key: Option<Vec<u8>>,
+    payload: Vec<u8>,
+    position: Position,
+    attempts: Attempts,
+    /// Not to be called before this, where it waits.
+    due: Option<Timestamp>,
+    /// Further records of the same command: they end as this one does.
+    folded: Vec<Position>,
+}
+
+impl Job {
+    fn positions(&self) -> impl Iterator<Item = &Position> {
+        std::iter::once(&self.position).chain(&self.folded)
+    }
+}
+
+impl<O, X, K> Dispatch<O, X, K>
+where
+    O: Outcomes + 'static,
+    X: Sessions + 'static,
+    K: Sink + 'static,
+{
+    /// Works until `stop` is cancelled, then finishes the calls under way. `commands` and `retries` are the two lanes of
+    /// the input.
+    pub async fn run(
+        self,
+        commands: Receiver<Batch>,
+        retries: Receiver<Batch>,
+        progress: Progress,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        Work::new(Arc::new(self), [commands, retries], progress).run(stop).await
+    }
+}

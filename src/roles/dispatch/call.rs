@@ -1,0 +1,171 @@
+//! One call of the session API for one command, and what it leads to.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Dispatch;
+use crate::domain::command::{Command, Reference};
+use crate::domain::delivery::{Answer, Attempts, Step, next_step, still_time};
+use crate::domain::outcome::Ending;
+use crate::edge::clock;
+use crate::edge::kafka::producer::Sink;
+use crate::edge::outcomes::{EarlierAttempt, Outcomes};
+use crate::edge::sessions::Sessions;
+use crate::health::Dependency;
+use crate::metrics::{HeldReason, HttpTarget, RetryReason};
+use crate::roles::hold::Stopped;
+use crate::wire::session;
+
+/// What a call led to.
+pub(super) struct Called {
+    pub(super) attempts: Attempts,
+    pub(super) heard: Heard,
+    pub(super) next: Next,
+}
+
+pub(super) enum Next {
+    Again {
+        wait: Duration,
+    },
+    /// The tenant's credential is refused.
+    Refused {
+        http_status: u16,
+    },
+    End {
+        ending: Ending,
+    },
+}
+
+/// What a call tells of the tenant's credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The service answered, and it was no refusal of the credential.
+    Accepted,
+    Refused,
+    Nothing,
+}
+
+pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
+    role: &Dispatch<O, X, K>,
+    command: &Command,
+    mut attempts: Attempts,
+) -> Result<Called, Stopped> {
+    if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
+        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
+    }
+    note(role, command, &mut attempts).await?;
+    let number = attempts.number();
+    // The note may have had to wait for the store.
+    if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
+        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
+    }
+    let reference = command.numbered_reference(number);
+    let body = session::encode_request(command, &reference, role.redirect_url.as_deref(), role.callback_url.as_deref());
+    let limit = command.expires_at.since(clock::now());
+    let began = Instant::now();
+    let answer = role.sessions.create(&command.tenant, body, limit).await;
+    let status = status_of(&answer);
+    role.metrics.http_call(HttpTarget::Session, status, began.elapsed());
+    let (reason, heard, kept_out) = (retry_reason(&answer), heard(status), made_no_session(&answer));
+    tell_health(role, &answer);
+    let step = next_step(command, &mut attempts, answer, &role.policy, clock::now(), rand::random());
+    if attempts.number() > number {
+        tracing::warn!(command = %command.id, tenant = %command.tenant, "an answer was lost: its session is left unused");
+        role.metrics.lost_answer();
+        role.metrics.orphan_session();
+    }
+    let next = match step {
+        Step::Retry { wait } => {
+            role.metrics.retried(reason);
+            forget(role, command, number, &attempts, kept_out).await?;
+            Next::Again { wait }
+        }
+        Step::PauseTenant { http_status } => {
+            forget(role, command, number, &attempts, kept_out).await?;
+            Next::Refused { http_status }
+        }
+        Step::Done(ending) => Next::End { ending },
+    };
+    Ok(Called { attempts, heard, next })
+}
+
+/// Puts the attempt on record where a conflict could otherwise not be told from another's session.
+async fn note<O: Outcomes, X: Sessions, K: Sink>(
+    role: &Dispatch<O, X, K>,
+    command: &Command,
+    attempts: &mut Attempts,
+) -> Result<(), Stopped> {
+    if command.reference == Reference::CommandId {
+        return Ok(());
+    }
+    let (number, mark) = (attempts.number(), rand::random());
+    let begin = || role.outcomes.begin_attempt(command.id, number, mark);
+    let earlier = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, begin).await?;
+    // On record and not taken back: its answer never came.
+    attempts.unanswered |= earlier == EarlierAttempt::OnRecord;
+    Ok(())
+}
+
+/// Takes an attempt back that certainly made no session, unless an earlier one under the same reference may have.
+async fn forget<O: Outcomes, X: Sessions, K: Sink>(
+    role: &Dispatch<O, X, K>,
+    command: &Command,
+    number: u32,
+    attempts: &Attempts,
+    made_no_session: bool,
+) -> Result<(), Stopped> {
+    if command.reference == Reference::CommandId || !made_no_session || attempts.unanswered {
+        return Ok(());
+    }
+    let forget = || role.outcomes.forget_attempt(command.id, number);
+    role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, forget).await
+}
+
+fn heard(status: Option<u16>) -> Heard {
+    match status {
+        Some(401 | 403) => Heard::Refused,
+        // These may come from somebody who did not look at the credential.
+        Some(408 | 425 | 429 | 500..) | None => Heard::Nothing,
+        Some(status) if status < 200 || (300..400).contains(&status) => Heard::Nothing,
+        Some(_) => Heard::Accepted,
+    }
+}
+
+/// Whether an answer rules out that the call made a session.
+fn made_no_session(answer: &Answer) -> bool {
+    match answer {
+        Answer::NotSent { .. } => true,
+        Answer::Status { code, .. } => matches!(code, 300..=399 | 401 | 403 | 425 | 429),
+        Answer::Created(_) | Answer::NotRequired { .. } | Answer::Lost { .. } => false,
+    }
+}
+
+/// A service that cannot be connected to is missing; one that answers, whatever it says, is there.
+fn tell_health<O, X, K>(role: &Dispatch<O, X, K>, answer: &Answer) {
+    match answer {
+        Answer::NotSent { reason } => role.holder.health.missing(role.holder.role, Dependency::SessionApi, reason),
+        Answer::Created(_) | Answer::NotRequired { .. } | Answer::Status { .. } => {
+            role.holder.health.ready(role.holder.role, Dependency::SessionApi);
+        }
+        Answer::Lost { .. } => {}
+    }
+}
+
+fn status_of(answer: &Answer) -> Option<u16> {
+    match answer {
+        Answer::Created(_) | Answer::NotRequired { .. } => Some(200),
+        Answer::Status { code, .. } => Some(*code),
+        Answer::NotSent { .. } | Answer::Lost { .. } => None,
+    }
+}
+
+fn retry_reason(answer: &Answer) -> RetryReason {
+    match answer {
+        Answer::Status { code: 429, .. } => RetryReason::Status429,
+        Answer::Status { code: 409, .. } | Answer::Lost { .. } => RetryReason::LostAnswer,
+        Answer::Status { code: 500..=599, .. } => RetryReason::Status5xx,
+        Answer::NotSent { .. } => RetryReason::Transport,
+        Answer::Status { .. } | Answer::Created(_) | Answer::NotRequired { .. } => RetryReason::StatusOther,
+    }
+}

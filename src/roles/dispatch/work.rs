@@ -1,0 +1,365 @@
+//! The loop of dispatch: what is at hand, and where each command goes next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::DelayQueue;
+
+use super::admit::{self, Admitted};
+use super::lanes::{JobId, Lanes};
+use super::{Dispatch, Job, call, ending, park};
+use crate::domain::delivery::still_time;
+use crate::domain::ids::{CommandId, TenantId};
+use crate::domain::outcome::Ending;
+use crate::edge::clock;
+use crate::edge::kafka::consumer::{Progress, Settled};
+use crate::edge::kafka::producer::Sink;
+use crate::edge::kafka::records::{Batch, Position};
+use crate::edge::outcomes::Outcomes;
+use crate::edge::sessions::Sessions;
+use crate::metrics::Role;
+use crate::roles::hold::Stopped;
+
+/// The most commands at work; beyond it none are taken in.
+const MOST_JOBS: usize = 8_192;
+/// The most commands that wait in memory for their time.
+const MOST_DELAYED: usize = 32_768;
+/// No command waits in memory longer than this in one go: it would keep its partition's position back.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// What a task gives back.
+enum Done {
+    /// A batch was decoded and its fixed outcomes looked up.
+    Admitted {
+        lane: usize,
+        admitted: Vec<Admitted>,
+    },
+    /// A call was answered.
+    Called {
+        job: JobId,
+        called: Box<call::Called>,
+    },
+    /// Everything that follows from these records is acknowledged.
+    Finished {
+        job: Option<JobId>,
+        positions: Vec<Position>,
+    },
+    Stopped,
+}
+
+/// The loop's own state. Nobody else has a hand in it.
+pub(super) struct Work<O, X, K> {
+    role: Arc<Dispatch<O, X, K>>,
+    intake: [Option<Receiver<Batch>>; 2],
+    admitting: [bool; 2],
+    progress: Progress,
+    jobs: HashMap<JobId, Job>,
+    by_id: HashMap<CommandId, JobId>,
+    lanes: Lanes,
+    delayed: DelayQueue<JobId>,
+    tasks: JoinSet<Done>,
+    calls: usize,
+    last_job: JobId,
+}
+
+const COMMANDS: usize = 0;
+const RETRIES: usize = 1;
+
+impl<O, X, K> Work<O, X, K>
+where
+    O: Outcomes + 'static,
+    X: Sessions + 'static,
+    K: Sink + 'static,
+{
+    pub(super) fn new(role: Arc<Dispatch<O, X, K>>, intake: [Receiver<Batch>; 2], progress: Progress) -> Self {
+        Self {
+            lanes: Lanes::new(role.settings.concurrency_per_tenant),
+            role,
+            intake: intake.map(Some),
+            admitting: [false, false],
+            progress,
+            jobs: HashMap::new(),
+            by_id: HashMap::new(),
+            delayed: DelayQueue::new(),
+            tasks: JoinSet::new(),
+            calls: 0,
+            last_job: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            self.call_what_is_ready();
+            let room = self.at_work() < MOST_JOBS && self.tasks.len() < 2 * MOST_JOBS;
+            let may_take = [
+                room && !self.admitting[COMMANDS],
+                room && !self.admitting[RETRIES] && self.delayed.len() < MOST_DELAYED,
+            ];
+            let [commands, retries] = &mut self.intake;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(done) = self.tasks.join_next() => self.take_back(done?),
+                Some(due) = std::future::poll_fn(|cx| self.delayed.poll_expired(cx)), if !self.delayed.is_empty() => {
+                    self.ready(due.into_inner());
+                }
+                batch = receive(commands), if may_take[COMMANDS] => self.admit(COMMANDS, batch),
+                batch = receive(retries), if may_take[RETRIES] => self.admit(RETRIES, batch),
+                _ = sweep.tick() => self.sweep(),
+            }
+        }
+        // What waits is read again by whoever comes next; what runs is brought to its end.
+        while let Some(done) = self.tasks.join_next().await {
+            match done? {
+                Done::Called { job, called } => self.called(job, *called),
+                Done::Finished { job, positions } => self.finished(job, &positions),
+                Done::Admitted { .. } | Done::Stopped => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Commands that do not wait for their time.
+    fn at_work(&self) -> usize {
+        self.jobs.len().saturating_sub(self.delayed.len())
+    }
+
+    fn take_back(&mut self, done: Done) {
+        match done {
+            Done::Admitted { lane, admitted } => {
+                self.admitting[lane] = false;
+                for one in admitted {
+                    self.take_in(one);
+                }
+            }
+            Done::Called { job, called } => self.called(job, *called),
+            Done::Finished { job, positions } => self.finished(job, &positions),
+            Done::Stopped => {}
+        }
+        self.role.metrics.set_inflight(Role::Dispatch, self.jobs.len());
+    }
+
+    fn spawn<F>(&mut self, task: F)
+    where
+        F: Future<Output = Result<Done, Stopped>> + Send + 'static,
+    {
+        self.tasks.spawn(async move { task.await.unwrap_or(Done::Stopped) });
+    }
+
+    fn admit(&mut self, lane: usize, batch: Option<Batch>) {
+        let Some(batch) = batch else {
+            self.intake[lane] = None;
+            return;
+        };
+        self.admitting[lane] = true;
+        let role = Arc::clone(&self.role);
+        self.spawn(async move { Ok(Done::Admitted { lane, admitted: admit::admit(&role, &batch).await? }) });
+    }
+
+    /// Takes in one record: a new command, a further record of one at hand, or one that only has to be ended.
+    fn take_in(&mut self, admitted: Admitted) {
+        match admitted {
+            Admitted::Unreadable(unreadable) => {
+                let admit::Unreadable { letter, code, position } = *unreadable;
+                let role = Arc::clone(&self.role);
+                self.spawn(async move {
+                    role.holder.send(&role.sink, vec![letter]).await?;
+                    role.metrics.dead_letters(code, 1);
+                    Ok(Done::Finished { job: None, positions: vec![position] })
+                });
+            }
+            Admitted::Fixed { job, record } => {
+                self.role.metrics.folded_command();
+                let role = Arc::clone(&self.role);
+                self.spawn(async move {
+                    ending::publish(&role, &job, &record).await?;
+                    Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
+                });
+            }
+            Admitted::Open { job } => {
+                if let Some(at_hand) = self.by_id.get(&job.command.id).and_then(|known| self.jobs.get_mut(known)) {
+                    at_hand.attempts.learn(&job.attempts);
+                    at_hand.folded.push(job.position);
+                    self.role.metrics.folded_command();
+                    return;
+                }
+                self.last_job += 1;
+                let id = self.last_job;
+                self.by_id.insert(job.command.id, id);
+                let wait = job.due.map_or(Duration::ZERO, |due| due.since(clock::now()));
+                self.jobs.insert(id, *job);
+                self.wait_or_go_on(id, wait);
+            }
+        }
+    }
+
+    fn wait_or_go_on(&mut self, id: JobId, wait: Duration) {
+        if wait.is_zero() {
+            self.ready(id);
+        } else {
+            self.delayed.insert(id, wait.min(LONGEST_WAIT));
+        }
+    }
+
+    /// A command's time has come: to its lane, to the retries topic where it or its tenant has to wait, or to its end.
+    fn ready(&mut self, id: JobId) {
+        if self.drop_if_gone(id) {
+            return;
+        }
+        let Some(job) = self.jobs.get(&id) else { return };
+        if let Some(ending) = still_time(&job.command, &job.attempts, &self.role.policy, clock::now()) {
+            self.end(id, ending);
+            return;
+        }
+        let left = job.due.map_or(Duration::ZERO, |due| due.since(clock::now()));
+        let now = Instant::now();
+        match self.lanes.paused_until(&job.command.tenant, now) {
+            Some(until) => self.park(id, until.saturating_duration_since(now).max(left)),
+            None if !left.is_zero() => self.park(id, left),
+            None => self.lanes.push(&job.command.tenant, id, now),
+        }
+    }
+
+    /// Lets go of a command all of whose partitions went elsewhere: whoever has them now reads it again.
+    fn drop_if_gone(&mut self, id: JobId) -> bool {
+        let gone = |position: &Position| self.progress.settled(position) == Settled::Gone;
+        let Some(job) = self.jobs.get(&id).filter(|job| job.positions().all(gone)) else { return false };
+        let command = job.command.id;
+        self.forget_name(command, id);
+        self.jobs.remove(&id);
+        true
+    }
+
+    /// A further record of this command is a command of its own from now on.
+    fn forget_name(&mut self, command: CommandId, id: JobId) {
+        if self.by_id.get(&command) == Some(&id) {
+            self.by_id.remove(&command);
+        }
+    }
+
+    fn call_what_is_ready(&mut self) {
+        while self.calls < self.role.settings.concurrency {
+            let Some(id) = self.lanes.next(Instant::now()) else { return };
+            let Some(tenant) = self.jobs.get(&id).map(|job| job.command.tenant.clone()) else { continue };
+            if self.drop_if_gone(id) {
+                self.lanes.ended(&tenant);
+                continue;
+            }
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            job.due = None;
+            self.calls += 1;
+            let (role, command, attempts) = (Arc::clone(&self.role), job.command.clone(), job.attempts.clone());
+            self.spawn(async move {
+                let called = call::call(&role, &command, attempts).await?;
+                Ok(Done::Called { job: id, called: Box::new(called) })
+            });
+        }
+    }
+
+    /// A call came back: its place is free, and the command goes where the answer sends it.
+    fn called(&mut self, id: JobId, called: call::Called) {
+        self.calls -= 1;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let tenant = job.command.tenant.clone();
+        let folded = std::mem::replace(&mut job.attempts, called.attempts);
+        job.attempts.learn(&folded);
+        if called.heard == call::Heard::Accepted && self.lanes.open(&tenant) {
+            tracing::info!(%tenant, "the tenant's credential is accepted again; its commands go on");
+            self.role.metrics.set_paused_tenants(self.lanes.paused());
+        }
+        match called.next {
+            call::Next::Refused { http_status } => self.pause(&tenant, id, http_status),
+            call::Next::Again { wait } if wait > self.role.settings.park_after => self.park(id, wait),
+            call::Next::Again { wait } => self.wait_or_go_on(id, wait),
+            call::Next::End { ending } => self.end(id, ending),
+        }
+        self.lanes.ended(&tenant);
+    }
+
+    fn pause(&mut self, tenant: &TenantId, probe: JobId, http_status: u16) {
+        let pause = self.role.settings.pause;
+        let (was_open, waiting) = self.lanes.pause(tenant, Instant::now() + pause);
+        if was_open {
+            tracing::error!(%tenant, http_status, "the session API refuses the tenant's credential; its commands wait");
+            self.role.metrics.tenant_paused(tenant);
+            self.role.metrics.set_paused_tenants(self.lanes.paused());
+        }
+        for job in waiting.into_iter().chain([probe]) {
+            self.park(job, pause);
+        }
+    }
+
+    fn end(&mut self, id: JobId, ending: Ending) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (role, ended) = (Arc::clone(&self.role), ending::Ended::of(job, ending));
+        self.spawn(async move {
+            ending::end(&role, ended).await?;
+            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
+        });
+    }
+
+    /// Sends a command to the retries topic, to come back after `wait`.
+    fn park(&mut self, id: JobId, wait: Duration) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (role, record) = (Arc::clone(&self.role), park::record(job, wait, &self.role.topics.retries));
+        // From now on the record may come back at any moment, and must not be taken for one that ends with this job.
+        self.forget_name(job.command.id, id);
+        self.spawn(async move {
+            role.holder.send(&role.sink, vec![record]).await?;
+            role.metrics.parked();
+            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
+        });
+    }
+
+    /// A command has left our hands: all its records are finished.
+    fn finished(&mut self, job: Option<JobId>, positions: &[Position]) {
+        if let Some(id) = job
+            && let Some(job) = self.jobs.remove(&id)
+        {
+            self.forget_name(job.command.id, id);
+            self.progress.finish(job.positions());
+        }
+        self.progress.finish(positions);
+    }
+
+    /// Sends what has waited too long for a turn to the retries topic; where memory is full, also the end of the longest
+    /// lane, so that the others' commands can come in.
+    fn sweep(&mut self) {
+        let patience = self.role.settings.park_after;
+        let mut moved = self.lanes.overdue(Instant::now(), patience);
+        if self.at_work() >= MOST_JOBS {
+            moved.extend(self.lanes.relieve(self.role.settings.concurrency_per_tenant * 2));
+        }
+        for job in moved {
+            self.park(job, patience * 2);
+        }
+        if self.progress.is_leaving() {
+            self.let_go_of_what_waits();
+        }
+        if let Some(forgotten) = Instant::now().checked_sub(self.role.settings.max_command_age) {
+            self.lanes.tidy(forgotten);
+        }
+        self.role.metrics.set_paused_tenants(self.lanes.paused());
+    }
+
+    /// Partitions are about to go: what only waits does not hold them up. It stays uncommitted, for the next owner.
+    fn let_go_of_what_waits(&mut self) {
+        let waiting: Vec<&Position> =
+            self.jobs.values().filter(|job| job.due.is_some()).flat_map(Job::positions).collect();
+        self.progress.abandon(waiting);
+    }
+}
+
+async fn receive(intake: &mut Option<Receiver<Batch>>) -> Option<Batch> {
+    match intake {
+        Some(intake) => intake.recv().await,
+        None => std::future::pending().await,
+    }
+}

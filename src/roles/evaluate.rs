@@ -1,0 +1,293 @@
+//! The role that decides: activity in, commands and dead letters out.
+//!
+//! While one batch waits for its claims and acknowledgements, the next one is decoded and recorded. A record is reported
+//! finished when everything that follows from it is acknowledged, and not before; so a crash at any point repeats work
+//! under the same names and loses nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use super::hold::{Holder, Stopped};
+use super::walk::{self, Arrival, Tested, Windowed};
+use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
+use crate::domain::command::{Command, Terms};
+use crate::domain::decide::Decision;
+use crate::domain::ids::TenantId;
+use crate::domain::outcome::{RejectCode, Rejection};
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::ActivityType;
+use crate::edge::claims::Claims;
+use crate::edge::clock;
+use crate::edge::kafka::consumer::Progress;
+use crate::edge::kafka::producer::{Outgoing, Sink, Size};
+use crate::edge::kafka::records::{Batch, Position, Record};
+use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
+use crate::edge::windows::Windows;
+use crate::health::Dependency;
+use crate::metrics::{EventResult, HeldReason, Metrics};
+use crate::wire::dead_letter::{self, Stage};
+use crate::wire::event::{self, Decoded};
+use crate::wire::{command, window};
+
+mod compactions;
+use compactions::Compactions;
+
+/// The edges of the role, and what it goes by.
+pub struct Evaluate<W, C, K, S> {
+    pub windows: W,
+    pub claims: C,
+    pub sink: K,
+    pub preferences: Arc<PreferencesCache<S>>,
+    pub settings: Settings,
+    pub window_settings: WindowSettings,
+    /// How long a command may wait to be delivered.
+    pub max_command_age: Duration,
+    pub topics: Topics,
+    pub metrics: Metrics,
+    pub holder: Holder,
+}
+
+/// A batch whose bets are recorded.
+struct Recorded {
+    batch: Batch,
+    arrivals: Vec<Arrival>,
+    /// The record that each arrival came from.
+    records: Vec<usize>,
+    rejected: Vec<(usize, Option<TenantId>, Option<ActivityType>, Rejection)>,
+    unknown_types: Vec<TenantId>,
+    windowed: Windowed,
+}
+
+impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
+    /// Works until `stop` is cancelled, and then finishes the batch at hand.
+    pub async fn run(self, mut intake: Receiver<Batch>, progress: Progress, stop: CancellationToken) {
+        let mut compactions = Compactions::default();
+        let mut recorded: Option<Recorded> = None;
+        loop {
+            let due = compactions.due(&progress);
+            let (next, finished) = tokio::join!(
+                async {
+                    let batch = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => None,
+                        batch = intake.recv() => batch,
+                    };
+                    match batch {
+                        Some(batch) => self.begin(batch, &due).await.map(Some),
+                        None => Ok(None),
+                    }
+                },
+                async {
+                    match recorded.take() {
+                        Some(recorded) => self.finish(recorded, &progress).await.map(Some),
+                        None => Ok(None),
+                    }
+                }
+            );
+            if let Ok(Some((found, behind))) = finished {
+                compactions.add(found, behind);
+            } else if finished.is_err() {
+                return;
+            }
+            match next {
+                Ok(Some(next)) => recorded = Some(next),
+                Ok(None) | Err(Stopped) => return,
+            }
+        }
+    }
+
+    /// Decodes a batch, looks its tenants up and records its bets.
+    async fn begin(&self, batch: Batch, due: &[crate::edge::windows::Compaction]) -> Result<Recorded, Stopped> {
+        let mut recorded = self.decode(batch);
+        self.look_up(&mut recorded).await?;
+        recorded.windowed = self
+            .holder
+            .until_ok(HeldReason::Windows, Dependency::Redis, || {
+                walk::record(&self.windows, &recorded.arrivals, due, &self.window_settings, self.outlive())
+            })
+            .await?;
+        Ok(recorded)
+    }
+
+    /// How long what is kept must outlive its own use: as long as a role may be down.
+    fn outlive(&self) -> Duration {
+        self.window_settings.outage_budget
+    }
+
+    fn decode(&self, batch: Batch) -> Recorded {
+        let now = clock::now();
+        let mut arrivals = Vec::with_capacity(batch.len());
+        let mut records = Vec::with_capacity(batch.len());
+        let mut rejected = Vec::new();
+        let mut unknown_types = Vec::new();
+        for (place, record) in batch.iter().enumerate() {
+            match event::decode(record.payload, &self.settings.rates) {
+                Decoded::Event(event) if event.occurred_at > now.plus(self.settings.max_clock_skew) => {
+                    let rejection = Rejection {
+                        code: RejectCode::TimestampInFuture,
+                        error: format!("occurred_at is more than {:?} ahead", self.settings.max_clock_skew),
+                    };
+                    rejected.push((place, Some(event.tenant), Some(event.activity.kind()), rejection));
+                }
+                Decoded::Event(event) => {
+                    let source = window::arrival(&record.position.source());
+                    arrivals.push(Arrival { event, place: source, preferences: None });
+                    records.push(place);
+                }
+                Decoded::UnknownType { tenant } => unknown_types.push(tenant),
+                Decoded::Rejected { rejection, .. } => rejected.push((place, None, None, rejection)),
+            }
+        }
+        Recorded { batch, arrivals, records, rejected, unknown_types, windowed: Windowed::default() }
+    }
+
+    /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
+    async fn look_up(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
+        let mut tenants: Vec<TenantId> = Vec::new();
+        let mut places: HashMap<TenantId, usize> = HashMap::new();
+        for arrival in &recorded.arrivals {
+            places.entry(arrival.event.tenant.clone()).or_insert_with_key(|tenant| {
+                tenants.push(tenant.clone());
+                tenants.len() - 1
+            });
+        }
+        let known = self
+            .holder
+            .until_ok(HeldReason::Preferences, Dependency::Preferences, || self.preferences.of_all(&tenants))
+            .await?;
+        let mut kept = Vec::with_capacity(recorded.records.len());
+        for (mut arrival, record) in std::mem::take(&mut recorded.arrivals).into_iter().zip(&recorded.records) {
+            match &known[places[&arrival.event.tenant]] {
+                Lookup::Known(preferences) => arrival.preferences = Some(Arc::clone(preferences)),
+                Lookup::NoTenant => {}
+                Lookup::Unusable { reason } => {
+                    let rejection = Rejection { code: RejectCode::PreferencesUnavailable, error: reason.clone() };
+                    let kind = arrival.event.activity.kind();
+                    recorded.rejected.push((*record, Some(arrival.event.tenant), Some(kind), rejection));
+                    continue;
+                }
+            }
+            recorded.arrivals.push(arrival);
+            kept.push(*record);
+        }
+        recorded.records = kept;
+        Ok(())
+    }
+
+    /// Decides, sends what follows, awaits the acknowledgements, counts, and reports the records finished.
+    async fn finish(
+        &self,
+        recorded: Recorded,
+        progress: &Progress,
+    ) -> Result<(Vec<crate::edge::windows::Compaction>, Vec<Position>), Stopped> {
+        let decide = || {
+            // The clock of the attempt that succeeds, however long the store was away before.
+            let (claims, now) = (&self.claims, Some(clock::now()));
+            walk::decide(claims, &recorded.arrivals, &recorded.windowed, &self.settings, now, self.outlive())
+        };
+        let tested = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
+        let now = clock::now();
+        let mut outgoing = Vec::new();
+        let commands = self.commands(&recorded, &tested, now, &mut outgoing);
+        let records: Vec<Record<'_>> = recorded.batch.iter().collect();
+        for (place, _, _, rejection) in &recorded.rejected {
+            outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
+        }
+        self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
+        self.count(&recorded, &tested, &commands, clock::now());
+        progress.finish(recorded.batch.iter().map(|record| record.position));
+        Ok((recorded.windowed.compactions, last_of_each_partition(&recorded.batch)))
+    }
+
+    /// A command that could not be written for a while is issued again: its time begins when it can be delivered.
+    fn renew(&self, record: &mut Outgoing) {
+        if record.topic != self.topics.commands {
+            return;
+        }
+        if let Some(Ok(mut command)) = record.payload.as_deref().map(command::decode) {
+            command.issued_at = clock::now();
+            command.expires_at = command.issued_at.plus(self.max_command_age);
+            record.payload = Some(command::encode(&command));
+        }
+    }
+
+    /// The commands of a batch, and for each the time of its record.
+    fn commands(
+        &self,
+        recorded: &Recorded,
+        tested: &[Tested],
+        now: Timestamp,
+        outgoing: &mut Vec<Outgoing>,
+    ) -> Vec<(TenantId, crate::domain::trigger::Trigger, Option<i64>)> {
+        let records: Vec<Record<'_>> = recorded.batch.iter().collect();
+        let terms = Terms { issued_at: now, max_age: self.max_command_age, reference: self.settings.reference };
+        let mut commands = Vec::new();
+        for one in tested {
+            let Decision::Required { facts, .. } = one.decision else { continue };
+            let arrival = &recorded.arrivals[one.event];
+            let record = &records[recorded.records[one.event]];
+            let version = arrival.preferences.as_ref().and_then(|preferences| preferences.updated_at.clone());
+            let command = Command::new(&arrival.event, one.trigger, facts, record.position.source(), version, terms);
+            tracing::debug!(command = %command.id, trigger = %one.trigger, tenant = %command.tenant, "required");
+            commands.push((command.tenant.clone(), one.trigger, record.timestamp));
+            let key = command::key(&command.tenant, &command.customer);
+            outgoing.push(Outgoing::new(&self.topics.commands, Some(key), command::encode(&command)));
+        }
+        commands
+    }
+
+    /// Counts every event and decision of a batch once, now that all that follows from it is acknowledged.
+    fn count(
+        &self,
+        recorded: &Recorded,
+        tested: &[Tested],
+        commands: &[(TenantId, crate::domain::trigger::Trigger, Option<i64>)],
+        now: Timestamp,
+    ) {
+        for arrival in &recorded.arrivals {
+            let kind = arrival.event.activity.kind();
+            self.metrics.events(Some(&arrival.event.tenant), Some(kind), EventResult::Decided, 1);
+        }
+        for one in tested {
+            self.metrics.decisions(&recorded.arrivals[one.event].event.tenant, one.trigger, &one.decision, 1);
+        }
+        for (tenant, trigger, since) in commands {
+            self.metrics.commands(tenant, *trigger, 1);
+            if let Some(since) = since {
+                self.metrics.command_latency(now.since(Timestamp(*since)));
+            }
+        }
+        for (_, tenant, kind, rejection) in &recorded.rejected {
+            self.metrics.events(tenant.as_ref(), *kind, EventResult::Rejected, 1);
+            self.metrics.dead_letters(rejection.code, 1);
+        }
+        for tenant in &recorded.unknown_types {
+            self.metrics.events(Some(tenant), None, EventResult::UnknownType, 1);
+        }
+        self.metrics.late_bets(recorded.windowed.late_bets);
+    }
+}
+
+/// The record itself, as it came, with the reason in its headers.
+pub(super) fn dead_letter(record: &Record<'_>, rejection: &Rejection, stage: Stage, topic: &str) -> Outgoing {
+    Outgoing {
+        topic: topic.to_owned(),
+        key: record.key.map(<[u8]>::to_vec),
+        payload: record.payload.map(<[u8]>::to_vec),
+        headers: dead_letter::headers(rejection.code, &rejection.error, stage, &record.position.source()),
+        size: Size::MayBeCut { to: event::MAX_BYTES },
+    }
+}
+
+fn last_of_each_partition(batch: &Batch) -> Vec<Position> {
+    let mut last: HashMap<(Arc<str>, i32), Position> = HashMap::new();
+    for record in batch.iter() {
+        let partition = (Arc::clone(&record.position.topic), record.position.partition);
+        last.insert(partition, record.position.clone());
+    }
+    last.into_values().collect()
+}

@@ -1,0 +1,77 @@
+//! Logs to be rewritten, and when that is safe: once the batch that found them is committed, so that no redelivery of its
+//! records can ask for what was dropped. (A customer whose bets come through several partitions may have an uncommitted bet
+//! of another one in the log; it is dropped only where it is beyond the window's bounds as well.)
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::domain::ids::{CustomerId, TenantId};
+use crate::edge::kafka::consumer::{Progress, Settled};
+use crate::edge::kafka::records::Position;
+use crate::edge::windows::Compaction;
+
+/// More customers than this do not wait to be compacted; their logs come up again with their next bet.
+const MOST: usize = 2_048;
+/// So many go along with one batch, for they cost the store far more than an append.
+const AT_ONCE: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Compactions {
+    /// What each batch found, and the last record of each of its partitions.
+    waiting: VecDeque<(Vec<Position>, Vec<Compaction>)>,
+    customers: HashSet<(TenantId, CustomerId)>,
+}
+
+impl Compactions {
+    /// Takes in what a batch found, to be carried out when the offsets of `behind` are committed. An earlier one of the
+    /// same customer is left: a busy customer would otherwise never get its turn.
+    pub(super) fn add(&mut self, found: Vec<Compaction>, behind: Vec<Position>) {
+        let mut taken = Vec::new();
+        for compaction in found {
+            let customer = (compaction.tenant.clone(), compaction.customer.clone());
+            if self.customers.len() < MOST && self.customers.insert(customer) {
+                taken.push(compaction);
+            }
+        }
+        if !taken.is_empty() {
+            self.waiting.push_back((behind, taken));
+        }
+    }
+
+    /// Takes out some that can be carried out now, and drops what another owner of a partition has to look after.
+    pub(super) fn due(&mut self, progress: &Progress) -> Vec<Compaction> {
+        let mut due = Vec::new();
+        while due.len() < AT_ONCE
+            && let Some((behind, found)) = self.waiting.front_mut()
+        {
+            match settled(behind, progress) {
+                Settled::NotYet => break,
+                Settled::Gone => {
+                    for compaction in found.drain(..) {
+                        self.customers.remove(&(compaction.tenant, compaction.customer));
+                    }
+                }
+                Settled::Committed => due.extend(found.drain(..found.len().min(AT_ONCE - due.len()))),
+            }
+            if found.is_empty() {
+                self.waiting.pop_front();
+            }
+        }
+        for compaction in &due {
+            self.customers.remove(&(compaction.tenant.clone(), compaction.customer.clone()));
+        }
+        due
+    }
+}
+
+/// How a batch stands as a whole.
+fn settled(behind: &[Position], progress: &Progress) -> Settled {
+    let mut whole = Settled::Committed;
+    for position in behind {
+        match progress.settled(position) {
+            Settled::Gone => return Settled::Gone,
+            Settled::NotYet => whole = Settled::NotYet,
+            Settled::Committed => {}
+        }
+    }
+    whole
+}

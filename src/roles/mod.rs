@@ -1,0 +1,18 @@
+//! CONNECT. One file per verb: its edges, its loop, its stop. No parsing, no words of Redis or HTTP, no judgment.
+
+pub mod background;
+pub mod backtest;
+pub mod check;
+pub mod demo;
+pub mod dispatch;
+pub mod evaluate;
+pub mod explain;
+pub mod hold;
+pub mod offline;
+pub mod processor;
+pub mod run;
+pub mod schema;
+pub mod session_api;
+pub mod synthetic;
+pub mod walk;
+pub mod wiring;

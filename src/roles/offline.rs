@@ -1,0 +1,147 @@
+//! Deciding over a recording: the walk of the live role over memory, on event time only.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use super::walk::{self, Arrival, Tested, Windowed};
+use crate::config::{Config, Evaluate, Windows};
+use crate::domain::event::Event;
+use crate::domain::ids::{EventId, TenantId};
+use crate::domain::outcome::{RejectCode, Rejection};
+use crate::domain::preferences::Preferences;
+use crate::edge::memory::store::MemoryStore;
+use crate::edge::windows::Compaction;
+use crate::wire::event::{self, Decoded};
+use crate::wire::preferences as document;
+
+/// The rules that a recording is decided by: those of a configuration file, or the defaults.
+pub struct Rules {
+    pub evaluate: Evaluate,
+    pub windows: Windows,
+}
+
+impl Rules {
+    /// The `evaluate` and `windows` of a configuration; without one the defaults.
+    pub fn read(config: Option<&Path>) -> anyhow::Result<Self> {
+        let config = match config {
+            Some(path) => Config::load(path, std::iter::empty())?,
+            None => {
+                let least =
+                    "roles: [evaluate]\nkafka: {brokers: none}\npreferences: {source: directory, directory: none}";
+                Config::from_yaml(least, std::iter::empty())?
+            }
+        };
+        Ok(Self { evaluate: config.evaluate, windows: config.windows })
+    }
+}
+
+/// What one line of a recording is.
+pub enum Line {
+    Event(Box<Arrival>),
+    UnknownType,
+    Rejected { rejection: Rejection, id: Option<EventId> },
+}
+
+/// Decides a recording batch by batch.
+pub struct Offline {
+    rules: Rules,
+    store: MemoryStore,
+    tenants: Tenants,
+    compactions: Vec<Compaction>,
+    lines: u32,
+}
+
+impl Offline {
+    pub fn new(rules: Rules, preferences: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            rules,
+            store: MemoryStore::new(),
+            tenants: Tenants::open(preferences)?,
+            compactions: Vec::new(),
+            lines: 0,
+        })
+    }
+
+    /// Reads one line. Every line is an arrival of its own.
+    pub fn read(&mut self, line: &[u8]) -> Line {
+        self.lines = self.lines.wrapping_add(1);
+        match event::decode(Some(line), &self.rules.evaluate.rates) {
+            Decoded::Rejected { rejection, id } => Line::Rejected { rejection, id },
+            Decoded::UnknownType { .. } => Line::UnknownType,
+            Decoded::Event(event) => self.with_preferences(event),
+        }
+    }
+
+    fn with_preferences(&mut self, event: Event) -> Line {
+        match self.tenants.of(&event.tenant) {
+            Known::Preferences(preferences) => {
+                Line::Event(Box::new(Arrival { event, place: self.lines, preferences: Some(preferences) }))
+            }
+            Known::NoTenant => Line::Event(Box::new(Arrival { event, place: self.lines, preferences: None })),
+            Known::Unreadable(error) => {
+                let rejection = Rejection { code: RejectCode::PreferencesUnavailable, error };
+                Line::Rejected { rejection, id: Some(event.id) }
+            }
+        }
+    }
+
+    /// Decides a batch of arrivals. Nothing here is ever delivered again, so logs are rewritten at once.
+    pub async fn decide(&mut self, arrivals: &[Arrival]) -> anyhow::Result<(Windowed, Vec<Tested>)> {
+        let Rules { evaluate, windows } = &self.rules;
+        // Nothing here ends by the clock.
+        let outlive = Duration::from_secs(365 * 24 * 3600);
+        let compactions = std::mem::take(&mut self.compactions);
+        let mut windowed = walk::record(&self.store, arrivals, &compactions, windows, outlive).await?;
+        self.compactions = std::mem::take(&mut windowed.compactions);
+        let tested = walk::decide(&self.store, arrivals, &windowed, evaluate, None, outlive).await?;
+        Ok((windowed, tested))
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+}
+
+/// The preferences documents of a directory, each read once.
+struct Tenants {
+    directory: PathBuf,
+    known: HashMap<TenantId, Known>,
+}
+
+#[derive(Clone)]
+enum Known {
+    Preferences(Arc<Preferences>),
+    NoTenant,
+    Unreadable(String),
+}
+
+impl Tenants {
+    fn open(directory: &Path) -> anyhow::Result<Self> {
+        let found = std::fs::metadata(directory).with_context(|| format!("--preferences {}", directory.display()))?;
+        if !found.is_dir() {
+            bail!("--preferences {}: must be a directory of <tenant_id>.json files", directory.display());
+        }
+        Ok(Self { directory: directory.to_owned(), known: HashMap::new() })
+    }
+
+    fn of(&mut self, tenant: &TenantId) -> Known {
+        if let Some(known) = self.known.get(tenant) {
+            return known.clone();
+        }
+        let path = self.directory.join(format!("{tenant}.json"));
+        let known = match std::fs::read(&path) {
+            Ok(bytes) => match document::decode(&bytes) {
+                Ok(preferences) => Known::Preferences(Arc::new(preferences)),
+                Err(error) => Known::Unreadable(format!("{}: {error}", path.display())),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Known::NoTenant,
+            Err(error) => Known::Unreadable(format!("{}: {error}", path.display())),
+        };
+        self.known.insert(tenant.clone(), known.clone());
+        known
+    }
+}

@@ -1,0 +1,163 @@
+//! The roles of one process over one store, from their start to their stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::Dispatch;
+use super::evaluate::Evaluate;
+use super::hold::Holder;
+use super::{background, wiring};
+use crate::config::{self, Config};
+use crate::domain::ids::TenantId;
+use crate::edge::claims::Claims;
+use crate::edge::clock;
+use crate::edge::kafka::consumer::Consumer;
+use crate::edge::kafka::producer::Producer;
+use crate::edge::outcomes::Outcomes;
+use crate::edge::windows::Windows;
+use crate::health::Health;
+use crate::metrics::{Metrics, Role};
+use crate::shutdown::with_deadline;
+
+/// How long the roles may take to finish what they have at hand. A pod's grace period must be longer.
+pub const DRAIN: Duration = Duration::from_secs(20);
+
+pub struct Processor<S> {
+    pub config: Config,
+    /// Windows, claims and outcomes.
+    pub store: S,
+    pub metrics: Metrics,
+    pub health: Health,
+    pub stop: CancellationToken,
+}
+
+/// What has been started.
+struct Started {
+    roles: JoinSet<anyhow::Result<()>>,
+    /// Ends what runs beside the roles.
+    side: CancellationToken,
+}
+
+impl<S: Windows + Claims + Outcomes + Clone + 'static> Processor<S> {
+    /// Starts the configured roles and works until they are told to stop.
+    pub async fn work(&self) -> anyhow::Result<()> {
+        let preferences = Arc::new(wiring::preferences(&self.config, &self.metrics)?);
+        let mut started = Started { roles: JoinSet::new(), side: CancellationToken::new() };
+        let _ends = started.side.clone().drop_guard();
+        for role in &self.config.roles {
+            self.metrics.start_role(wiring::role(*role));
+            match role {
+                config::Role::Evaluate => self.evaluate(&preferences, &mut started)?,
+                config::Role::Dispatch => self.dispatch(&preferences, &mut started)?,
+            }
+        }
+        self.until_stopped(started).await
+    }
+
+    pub fn holder(&self, role: Role) -> Holder {
+        Holder { role, metrics: self.metrics.clone(), health: self.health.clone(), stop: self.stop.clone() }
+    }
+
+    fn evaluate(&self, preferences: &Arc<wiring::TenantPreferences>, started: &mut Started) -> anyhow::Result<()> {
+        let config = &self.config;
+        let role = Evaluate {
+            windows: self.store.clone(),
+            claims: self.store.clone(),
+            sink: Producer::new(wiring::kafka(config)).context("kafka")?,
+            preferences: Arc::clone(preferences),
+            settings: config.evaluate.clone(),
+            window_settings: config.windows.clone(),
+            max_command_age: config.dispatch.max_command_age,
+            topics: config.kafka.topics.clone(),
+            metrics: self.metrics.clone(),
+            holder: self.holder(Role::Evaluate),
+        };
+        let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
+        let mut consumer = Consumer::start(wiring::evaluate_input(config), observer).context("kafka")?;
+        let activity = consumer.lanes.remove(0);
+        let (progress, stop) = (consumer.progress.clone(), self.stop.clone());
+        started.roles.spawn(async move {
+            role.run(activity, progress, stop).await;
+            consumer.stop().await;
+            Ok(())
+        });
+        let topics = &config.kafka.topics;
+        let written = [&topics.commands, &topics.dead_letters];
+        self.watch_topics(Role::Evaluate, topics.activity.iter().chain(written), &started.side);
+        let (known, side) = (Arc::clone(preferences), started.side.clone());
+        tokio::spawn(background::follow_doubts(self.store.clone(), Arc::clone(&known), side.clone()));
+        tokio::spawn(background::measure_preferences(self.metrics.clone(), known, side));
+        Ok(())
+    }
+
+    fn dispatch(&self, preferences: &Arc<wiring::TenantPreferences>, started: &mut Started) -> anyhow::Result<()> {
+        let config = &self.config;
+        let known = Arc::clone(preferences);
+        let role = Dispatch {
+            outcomes: self.store.clone(),
+            sessions: wiring::sessions(config)?,
+            sink: Producer::new(wiring::kafka(config)).context("kafka")?,
+            settings: config.dispatch.clone(),
+            policy: wiring::retry_policy(&config.dispatch),
+            topics: config.kafka.topics.clone(),
+            redirect_url: config.session_api.redirect_url.clone(),
+            callback_url: config.session_api.callback_url.clone(),
+            on_contradiction: Arc::new(move |tenant: &TenantId| {
+                let (known, tenant, now) = (Arc::clone(&known), tenant.clone(), clock::now());
+                tokio::spawn(async move { known.doubt(&tenant, now).await });
+            }),
+            metrics: self.metrics.clone(),
+            holder: self.holder(Role::Dispatch),
+        };
+        let observer = wiring::observer(Role::Dispatch, &self.metrics, &self.health);
+        let mut consumer = Consumer::start(wiring::dispatch_input(config), observer).context("kafka")?;
+        let commands = consumer.lanes.remove(0);
+        let retries = consumer.lanes.remove(0);
+        let (progress, stop) = (consumer.progress.clone(), self.stop.clone());
+        started.roles.spawn(async move {
+            let ended = role.run(commands, retries, progress, stop).await;
+            consumer.stop().await;
+            ended
+        });
+        let topics = &config.kafka.topics;
+        let used = [&topics.commands, &topics.retries, &topics.outcomes, &topics.dead_letters];
+        self.watch_topics(Role::Dispatch, used.into_iter(), &started.side);
+        let url = config.session_api.url.clone().unwrap_or_default();
+        tokio::spawn(background::watch_session_api(url, self.holder(Role::Dispatch), started.side.clone()));
+        Ok(())
+    }
+
+    fn watch_topics<'a>(&self, role: Role, topics: impl Iterator<Item = &'a String>, side: &CancellationToken) {
+        let (connection, topics) = (wiring::kafka(&self.config), topics.cloned().collect());
+        tokio::spawn(background::until_topics_exist(connection, topics, self.holder(role), side.clone()));
+    }
+
+    /// Waits for the signal to stop, then for what is at hand, then for the groups to be left. A role that ends before
+    /// that ends the process: somebody starts it anew.
+    async fn until_stopped(&self, mut started: Started) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            Some(ended) = started.roles.join_next() => {
+                result = ended.context("a role ended unexpectedly").and_then(|ended| ended);
+                if result.is_ok() && !self.stop.is_cancelled() {
+                    result = Err(anyhow::anyhow!("a role ended although nobody told it to"));
+                }
+                self.stop.cancel();
+            }
+        }
+        let drained = async { while started.roles.join_next().await.is_some() {} };
+        // A call that is cut off is an answer that is lost.
+        let budget = DRAIN.max(self.config.session_api.timeout + Duration::from_secs(10));
+        if let Err(missed) = with_deadline(drained, budget, "the work at hand").await {
+            tracing::warn!(%missed, "what is not finished is read again by whoever comes next");
+            started.roles.abort_all();
+        }
+        tracing::info!("stepup has stopped");
+        result
+    }
+}

@@ -1,0 +1,70 @@
+//! `stepup run`: the processor on its real edges.
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::processor::Processor;
+use super::{background, wiring};
+use crate::config::{self, Config, Store};
+use crate::edge::redis::RedisStore;
+use crate::health::{Dependency, Health};
+use crate::http;
+use crate::metrics::Metrics;
+
+/// Runs until `stop` is cancelled. An error is one that waiting cannot mend.
+pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    if config.windows.store == Store::Memory {
+        bail!(
+            "windows.store: memory is for the demo and tests; run needs redis, or a restart would forget the windows"
+        );
+    }
+    let metrics = Metrics::new(config.metrics.max_tenants)?;
+    let health = Health::new();
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        roles = ?config.roles,
+        listen = %config.http.listen,
+        memory_bound_mib = memory_bound(&config) / (1024 * 1024),
+        "stepup starts"
+    );
+    let serving = CancellationToken::new();
+    let server = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), serving.clone()));
+    let store = wiring::redis(&config, &metrics);
+    let processor = Processor { config, store, metrics, health, stop };
+    let worked = work(&processor).await;
+    serving.cancel();
+    server.await.context("the HTTP server failed")?;
+    worked
+}
+
+async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {
+    let roles: Vec<_> = processor.config.roles.iter().copied().map(wiring::role).collect();
+    for role in &roles {
+        processor.health.register(*role, wiring::needs(*role));
+    }
+    let reminding = CancellationToken::new();
+    let _ends = reminding.clone().drop_guard();
+    let health = processor.health.clone();
+    tokio::spawn(async move { health.keep_reminding(&reminding).await });
+    for role in &roles {
+        if background::until_redis_is_fit(&processor.holder(*role), &processor.store).await?.is_none() {
+            return Ok(());
+        }
+        processor.health.ready(*role, Dependency::Redis);
+    }
+    processor.work().await
+}
+
+/// What the buffers of all stages can hold at the most, in bytes: consumer queues, batches, commands at hand, producer.
+fn memory_bound(config: &Config) -> usize {
+    const MIB: usize = 1024 * 1024;
+    let role = |role: &config::Role| match role {
+        config::Role::Evaluate => 16 * MIB + 5 * 8 * MIB + 64 * MIB,
+        config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + 8_192 * 2 * 1024 + 64 * MIB,
+    };
+    config.roles.iter().map(role).sum()
+}

@@ -1,0 +1,222 @@
+//! The walk of one batch from events to decisions, over whatever edges it is given: the live role, a back-test and an
+//! explanation take the same steps, and so cannot disagree.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Evaluate, Windows as WindowSettings};
+use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
+use crate::domain::decide::{Decision, Facts, Freshness, Known, Verdict, conclude, judge};
+use crate::domain::event::{Activity, Event};
+use crate::domain::ids::{CustomerId, TenantId};
+use crate::domain::preferences::{FrequencyBound, Preferences};
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::Trigger;
+use crate::domain::window::{self, Bet, Reach, Timeliness, WindowRule};
+use crate::edge::StoreError;
+use crate::edge::claims::{Ask, Claims};
+use crate::edge::windows::{Compaction, CustomerBets, Windows};
+use crate::wire::window::bet_id;
+
+/// An event and the place it came from.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub event: Event,
+    /// A hash of where the event stands in its input: a redelivery has that of the first delivery.
+    pub place: u32,
+    /// What is known of its tenant: `None` where the tenant has no preferences.
+    pub preferences: Option<Arc<Preferences>>,
+}
+
+/// The windows' answers to a batch.
+#[derive(Debug, Default)]
+pub struct Windowed {
+    /// One for each event, where it is a bet that its tenant wants counted.
+    pub reaches: Vec<Option<Reach>>,
+    /// Logs that hold much that is dead. To be given to a later [`record`], once nothing in them can be redelivered.
+    pub compactions: Vec<Compaction>,
+    pub late_bets: u64,
+}
+
+/// One event tested against one trigger.
+#[derive(Debug, Clone)]
+pub struct Tested {
+    /// The event's place in the batch.
+    pub event: usize,
+    pub trigger: Trigger,
+    pub decision: Decision,
+}
+
+/// A log is worth rewriting when it holds this many dead records, and half as many as live ones.
+const WORTH_COMPACTING: usize = 8;
+
+/// Appends the batch's bets to their customers' windows and judges each as of its place there.
+pub async fn record<W: Windows>(
+    windows: &W,
+    arrivals: &[Arrival],
+    compactions: &[Compaction],
+    settings: &WindowSettings,
+    outlive: Duration,
+) -> Result<Windowed, StoreError> {
+    let mut customers = Customers::default();
+    for (place, arrival) in arrivals.iter().enumerate() {
+        let bound = arrival.preferences.as_ref().and_then(|preferences| preferences.frequency());
+        if let (Activity::Bet(_), Some(bound)) = (arrival.event.activity, bound) {
+            customers.add(place, arrival, rule(bound, settings), outlive);
+        }
+    }
+    let mut windowed = Windowed { reaches: vec![None; arrivals.len()], ..Windowed::default() };
+    if customers.batch.is_empty() && compactions.is_empty() {
+        return Ok(windowed);
+    }
+    let logs = windows.record(&customers.batch, compactions).await?;
+    for ((bets, log), (rule, places)) in customers.batch.iter().zip(logs).zip(customers.asked) {
+        let judged = window::judge(log.iter().copied(), &bets.bets, &rule);
+        for (place, reach) in places.into_iter().zip(judged.reaches) {
+            // What was appended a moment ago must be there; a store that lost it cannot be counted on.
+            let lost =
+                || StoreError::Broken { action: "record bets", reason: "an appended bet is not in its log".into() };
+            let reach = reach.ok_or_else(lost)?;
+            windowed.late_bets += u64::from(reach.timeliness == Timeliness::Late);
+            windowed.reaches[place] = Some(reach);
+        }
+        let dead = log.len() - judged.kept.len();
+        if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept.len() {
+            let (tenant, customer) = (bets.tenant.clone(), bets.customer.clone());
+            windowed.compactions.push(Compaction { tenant, customer, read: log, kept: judged.kept, ttl: bets.ttl });
+        }
+    }
+    Ok(windowed)
+}
+
+fn rule(bound: FrequencyBound, settings: &WindowSettings) -> WindowRule {
+    WindowRule::new(bound, settings.max_lookback, settings.allowed_lateness, settings.max_entries)
+}
+
+/// The batch's bets by customer, in order of arrival.
+#[derive(Default)]
+struct Customers {
+    batch: Vec<CustomerBets>,
+    /// For each customer the rule, and the places of its bets in the batch.
+    asked: Vec<(WindowRule, Vec<usize>)>,
+    known: HashMap<(TenantId, CustomerId), usize>,
+}
+
+impl Customers {
+    fn add(&mut self, place: usize, arrival: &Arrival, rule: WindowRule, outlive: Duration) {
+        let event = &arrival.event;
+        let name = (event.tenant.clone(), event.customer.clone());
+        let customer = *self.known.entry(name).or_insert_with(|| {
+            self.batch.push(CustomerBets {
+                tenant: event.tenant.clone(),
+                customer: event.customer.clone(),
+                bets: Vec::new(),
+                ttl: rule.kept_for().saturating_add(outlive),
+            });
+            self.asked.push((rule, Vec::new()));
+            self.batch.len() - 1
+        });
+        let bet = Bet { at: event.occurred_at, id: bet_id(&event.id), arrival: arrival.place };
+        self.batch[customer].bets.push(bet);
+        self.asked[customer].1.push(place);
+    }
+}
+
+/// Decides every event of the batch for every trigger that it tests, in order. `now` is the clock by which an event is
+/// too old; without one none is.
+pub async fn decide<C: Claims>(
+    claims: &C,
+    arrivals: &[Arrival],
+    windowed: &Windowed,
+    settings: &Evaluate,
+    now: Option<Timestamp>,
+    outlive: Duration,
+) -> Result<Vec<Tested>, StoreError> {
+    let mut tested = Vec::with_capacity(arrivals.len());
+    let mut candidates = Vec::new();
+    for (place, arrival) in arrivals.iter().enumerate() {
+        let known = arrival.preferences.as_deref().map_or(Known::NoTenant, Known::Preferences);
+        for trigger in arrival.event.activity.kind().tests() {
+            let decision = match judge(&arrival.event, *trigger, known, windowed.reaches[place]) {
+                Verdict::Decided(decision) => decision,
+                Verdict::Candidate(facts) => {
+                    candidates.push(Candidate {
+                        tested: tested.len(),
+                        facts,
+                        freshness: freshness(arrival, settings, now),
+                    });
+                    // Stands here until the claims have answered.
+                    Decision::TriggerDisabled
+                }
+            };
+            tested.push(Tested { event: place, trigger: *trigger, decision });
+        }
+    }
+    let answers = ask(claims, arrivals, &tested, &candidates, settings, outlive).await?;
+    for (candidate, answer) in candidates.into_iter().zip(answers) {
+        let one = &mut tested[candidate.tested];
+        let cooldown = settings.cooldown.of(one.trigger);
+        one.decision = conclude(candidate.facts, candidate.freshness, answer, cooldown);
+    }
+    Ok(tested)
+}
+
+/// A decision that only the claims and the clock can still prevent.
+struct Candidate {
+    tested: usize,
+    facts: Facts,
+    freshness: Freshness,
+}
+
+fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> Freshness {
+    now.map_or(Freshness::Fresh, |now| Freshness::of(&arrival.event, now, settings.max_event_age))
+}
+
+/// One answer for each candidate; none where its trigger has no cool-down and takes no claims.
+async fn ask<C: Claims>(
+    claims: &C,
+    arrivals: &[Arrival],
+    tested: &[Tested],
+    candidates: &[Candidate],
+    settings: &Evaluate,
+    outlive: Duration,
+) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
+    let mut answers = vec![None; candidates.len()];
+    let mut asks = Vec::new();
+    let mut asking = Vec::new();
+    for (place, candidate) in candidates.iter().enumerate() {
+        let one = &tested[candidate.tested];
+        let cooldown = settings.cooldown.of(one.trigger);
+        if cooldown.is_zero() {
+            continue;
+        }
+        let event = &arrivals[one.event].event;
+        let retention = settings.claim_retention(one.trigger);
+        let intent = match candidate.freshness {
+            Freshness::Fresh => Intent::Take,
+            // It could only hold a claim that is past its retention, and whose outcome may be forgotten.
+            Freshness::TooOld { age, .. } if age > retention => continue,
+            Freshness::TooOld { .. } => Intent::Look,
+        };
+        asks.push(Ask {
+            tenant: event.tenant.clone(),
+            customer: event.customer.clone(),
+            trigger: one.trigger,
+            request: ClaimRequest {
+                claim: Claim { at: event.occurred_at, event: bet_id(&event.id) },
+                intent,
+                cooldown,
+                retention,
+            },
+            ttl: retention.saturating_add(cooldown).saturating_add(outlive),
+        });
+        asking.push(place);
+    }
+    if !asks.is_empty() {
+        for (place, answer) in asking.into_iter().zip(claims.settle(&asks).await?) {
+            answers[place] = Some(answer);
+        }
+    }
+    Ok(answers)
+}

@@ -1,0 +1,336 @@
+//! From the configuration to the settings of each edge, and from the edges' reports to metrics and health.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+
+use crate::config::{self, Config, Source, Start};
+use crate::domain::delivery::RetryPolicy;
+use crate::domain::ids::TenantId;
+use crate::edge::credentials::Credentials;
+use crate::edge::kafka::Connection;
+use crate::edge::kafka::consumer::{ConsumerSettings, Headers, LaneSettings, Observer, StartAt};
+use crate::edge::preferences::{
+    self, CredentialAnswer, DirectoryPreferences, Fetched, HttpPreferences, PreferencesCache, PreferencesSource,
+};
+use crate::edge::redis::{RedisSettings, RedisStore, Servers};
+use crate::edge::sessions::{HttpSessions, SessionsSettings};
+use crate::health::{Dependency, Health};
+use crate::metrics::{CommitResult, Held, HeldReason, LookupResult, Metrics, RebalanceKind, RedisOperation, Role};
+
+/// Every tenant's preferences, cached, from whichever source is configured.
+pub type TenantPreferences = PreferencesCache<AnySource>;
+
+pub fn role(role: config::Role) -> Role {
+    match role {
+        config::Role::Evaluate => Role::Evaluate,
+        config::Role::Dispatch => Role::Dispatch,
+    }
+}
+
+/// What a role must have reached before it is ready.
+pub fn needs(role: Role) -> &'static [Dependency] {
+    match role {
+        Role::Evaluate => &[Dependency::Kafka, Dependency::Redis, Dependency::Assignment],
+        Role::Dispatch => &[Dependency::Kafka, Dependency::Redis, Dependency::Assignment, Dependency::SessionApi],
+    }
+}
+
+pub fn kafka(config: &Config) -> Connection {
+    Connection {
+        brokers: config.kafka.brokers.clone(),
+        properties: config.kafka.properties.clone(),
+        property_files: config.kafka.properties_files.clone(),
+    }
+}
+
+pub fn evaluate_input(config: &Config) -> ConsumerSettings {
+    let lane = LaneSettings {
+        topics: config.kafka.topics.activity.clone(),
+        batch_records: config.evaluate.batch_size,
+        capacity: 1,
+        headers: Headers::Dropped,
+    };
+    consumer(config, "evaluate", vec![lane])
+}
+
+pub fn dispatch_input(config: &Config) -> ConsumerSettings {
+    let lane = |topic: &String, headers| LaneSettings {
+        topics: vec![topic.clone()],
+        batch_records: 256,
+        capacity: 1,
+        headers,
+    };
+    let topics = &config.kafka.topics;
+    let lanes = vec![lane(&topics.commands, Headers::Dropped), lane(&topics.retries, Headers::Kept)];
+    // Whoever skips old activity must not skip the commands that the first evaluator wrote in the meantime.
+    ConsumerSettings { start: StartAt::Earliest, ..consumer(config, "dispatch", lanes) }
+}
+
+fn consumer(config: &Config, role: &str, lanes: Vec<LaneSettings>) -> ConsumerSettings {
+    ConsumerSettings {
+        connection: kafka(config),
+        group_id: format!("{}-{role}", config.kafka.group_id),
+        lanes,
+        start: match config.kafka.start {
+            Start::Earliest => StartAt::Earliest,
+            Start::Latest => StartAt::Latest,
+        },
+        revoke_budget: Duration::from_secs(10),
+        commit_interval: Duration::from_secs(1),
+        linger: Duration::from_millis(2),
+    }
+}
+
+/// The store that is configured, not connected yet.
+pub fn redis(config: &Config, metrics: &Metrics) -> RedisStore {
+    let redis = &config.redis;
+    let servers = if redis.cluster.is_empty() {
+        Servers::Single { url: redis.url.clone() }
+    } else {
+        Servers::Cluster { urls: redis.cluster.clone() }
+    };
+    let settings = RedisSettings {
+        username: redis.username.clone(),
+        password: redis.password.clone(),
+        password_file: redis.password_file.clone(),
+        ca_file: redis.ca_file.clone(),
+        key_prefix: redis.key_prefix.clone(),
+        ..RedisSettings::new(servers)
+    };
+    let metrics = metrics.clone();
+    RedisStore::new(settings).observed(Arc::new(move |operation, took| {
+        if let Some(operation) = RedisOperation::ALL.iter().find(|known| known.name() == operation) {
+            metrics.redis_call(*operation, took);
+        }
+    }))
+}
+
+fn credentials(config: &Config) -> Credentials {
+    match (&config.session_api.credentials_dir, &config.session_api.credential_file) {
+        (Some(directory), _) => Credentials::per_tenant(directory),
+        (None, Some(file)) => Credentials::shared(file),
+        (None, None) => Credentials::none(),
+    }
+}
+
+pub fn sessions(config: &Config) -> anyhow::Result<HttpSessions> {
+    let api = &config.session_api;
+    let settings = SessionsSettings {
+        path: api.path.clone(),
+        timeout: api.timeout,
+        connect_timeout: api.connect_timeout,
+        tenant_header: api.tenant_header.clone(),
+        credential_header: api.authorization_header.clone(),
+        credential_scheme: api.authorization_scheme.clone(),
+        ca_file: api.ca_file.clone(),
+        ..SessionsSettings::new(api.url.clone().unwrap_or_default())
+    };
+    HttpSessions::new(settings, Arc::new(credentials(config))).context("session_api")
+}
+
+pub fn retry_policy(dispatch: &config::Dispatch) -> RetryPolicy {
+    RetryPolicy {
+        on_lost_answer: dispatch.on_lost_answer,
+        base: dispatch.backoff_base,
+        cap: dispatch.backoff_cap,
+        max_retry_after: dispatch.max_retry_after,
+        margin: Duration::from_millis(250),
+    }
+}
+
+/// The configured source of preferences.
+pub enum AnySource {
+    Http(HttpPreferences),
+    Directory(DirectoryPreferences),
+}
+
+impl PreferencesSource for AnySource {
+    async fn fetch(&self, tenant: &TenantId) -> Fetched {
+        match self {
+            Self::Http(source) => source.fetch(tenant).await,
+            Self::Directory(source) => source.fetch(tenant).await,
+        }
+    }
+
+    fn foregone(&self, tenant: &TenantId) -> Option<Fetched> {
+        match self {
+            Self::Http(source) => source.foregone(tenant),
+            Self::Directory(source) => source.foregone(tenant),
+        }
+    }
+
+    fn adjust(&self, settings: preferences::Settings) -> preferences::Settings {
+        match self {
+            Self::Http(source) => source.adjust(settings),
+            Self::Directory(source) => source.adjust(settings),
+        }
+    }
+}
+
+pub fn source(config: &Config) -> anyhow::Result<AnySource> {
+    let api = &config.session_api;
+    Ok(match &config.preferences.source {
+        Source::Directory { path } => AnySource::Directory(DirectoryPreferences::new(path)),
+        Source::Http { url } => {
+            let settings = preferences::HttpSettings {
+                url: url.clone(),
+                tenant_header: api.tenant_header.clone(),
+                authorization_header: api.authorization_header.clone(),
+                scheme: api.authorization_scheme.clone(),
+                timeout: config.preferences.timeout,
+                ca_file: api.ca_file.clone(),
+            };
+            AnySource::Http(
+                HttpPreferences::new(settings, Arc::new(Bearer(credentials(config)))).context("preferences")?,
+            )
+        }
+    })
+}
+
+pub fn preferences(config: &Config, metrics: &Metrics) -> anyhow::Result<TenantPreferences> {
+    let settings = preferences::Settings {
+        ttl: config.preferences.ttl,
+        max_stale: config.preferences.max_stale,
+        refused_for: config.preferences.refused_for,
+        lookups_per_second: NonZeroU32::new(config.preferences.lookups_per_second).unwrap_or(NonZeroU32::MIN),
+        max_tenants: config.preferences.max_tenants,
+    };
+    Ok(PreferencesCache::new(source(config)?, settings, Arc::new(Lookups(metrics.clone()))))
+}
+
+/// The credentials as the preferences look-up asks for them.
+struct Bearer(Credentials);
+
+impl preferences::CredentialStore for Bearer {
+    fn of(&self, tenant: &TenantId) -> CredentialAnswer {
+        if !self.0.are_asked_for() {
+            return CredentialAnswer::None;
+        }
+        match self.0.of(tenant) {
+            Ok(Some(credential)) => CredentialAnswer::Token {
+                token: SecretString::from(credential.reveal()),
+                is_own: self.0.are_per_tenant(),
+            },
+            Ok(None) => CredentialAnswer::Missing,
+            Err(error) => {
+                tracing::error!(%tenant, error = &error as &dyn std::error::Error, "no credential");
+                // Asked without one, the service refuses, and the tenant is held like one with a refused credential.
+                CredentialAnswer::Token { token: SecretString::from(""), is_own: self.0.are_per_tenant() }
+            }
+        }
+    }
+
+    fn reread(&self, tenant: &TenantId) -> bool {
+        self.0.reread(tenant)
+    }
+}
+
+struct Lookups(Metrics);
+
+impl preferences::Observer for Lookups {
+    fn hit(&self) {
+        self.0.preferences_lookups(LookupResult::Hit, 1);
+    }
+
+    fn miss(&self) {
+        self.0.preferences_lookups(LookupResult::Miss, 1);
+    }
+
+    fn refresh(&self, result: &'static str) {
+        let answered = matches!(result, "document" | "not_found" | "no_credential");
+        let result = if answered { LookupResult::RefreshOk } else { LookupResult::RefreshFailed };
+        self.0.preferences_lookups(result, 1);
+    }
+
+    fn lookup_seconds(&self, seconds: f64) {
+        self.0.preferences_took(Duration::from_secs_f64(seconds.max(0.0)));
+    }
+
+    fn stale_served(&self) {
+        self.0.preferences_lookups(LookupResult::Stale, 1);
+    }
+}
+
+/// Tells metrics and health what happens to a role's consumer.
+pub fn observer(role: Role, metrics: &Metrics, health: &Health) -> Arc<dyn Observer> {
+    Arc::new(Watcher { role, metrics: metrics.clone(), health: health.clone(), lost: Mutex::default() })
+}
+
+struct Watcher {
+    role: Role,
+    metrics: Metrics,
+    health: Health,
+    /// The positions that are lost, while their partitions stand.
+    lost: Mutex<Option<(Vec<String>, Held)>>,
+}
+
+impl Observer for Watcher {
+    fn polled(&self) {
+        self.health.heartbeat(self.role);
+    }
+
+    fn assigned(&self, partitions: usize) {
+        self.metrics.rebalanced(self.role, RebalanceKind::Assigned);
+        self.metrics.set_assigned_partitions(self.role, partitions);
+        self.health.ready(self.role, Dependency::Kafka);
+        self.health.ready(self.role, Dependency::Assignment);
+    }
+
+    fn revoked(&self, partitions: usize, lost: bool) {
+        let kind = if lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
+        self.metrics.rebalanced(self.role, kind);
+        self.metrics.set_assigned_partitions(self.role, partitions);
+    }
+
+    fn lag(&self, topic: &str, partition: i32, lag: i64) {
+        self.metrics.set_lag(self.role, topic, partition, u64::try_from(lag).unwrap_or(0));
+    }
+
+    fn gone(&self, topic: &str, partition: i32) {
+        self.metrics.forget_partition(self.role, topic, partition);
+        // Whoever gets the partition next finds out for himself whether its position is there.
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((partitions, _)) = lost.as_mut() {
+            let gone = format!("{topic}[{partition}]@");
+            partitions.retain(|lost| !lost.starts_with(&gone));
+            if partitions.is_empty() {
+                *lost = None;
+                self.health.ready(self.role, Dependency::Positions);
+            }
+        }
+    }
+
+    fn committed(&self, ok: bool) {
+        self.metrics.committed(self.role, if ok { CommitResult::Committed } else { CommitResult::Failed });
+    }
+
+    fn open(&self, records: usize) {
+        self.metrics.set_inflight(self.role, records);
+    }
+
+    fn trouble(&self, reason: &str) {
+        self.health.missing(self.role, Dependency::Kafka, reason);
+    }
+
+    fn topic_missing(&self) {
+        self.health.missing(self.role, Dependency::Topics, "a topic that is subscribed to does not exist");
+    }
+
+    fn well(&self) {
+        self.health.ready(self.role, Dependency::Kafka);
+    }
+
+    fn position_lost(&self, partitions: &[String]) {
+        tracing::error!(
+            role = %self.role, ?partitions,
+            "the group's position is outside of what the brokers hold; these partitions stand until their offsets are set"
+        );
+        self.health.missing(self.role, Dependency::Positions, &format!("lost: {}", partitions.join(", ")));
+        let held = self.metrics.hold(self.role, HeldReason::KafkaInput);
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some((partitions.to_vec(), held));
+    }
+}
