@@ -1,0 +1,14 @@
+//! The integration tests: one binary, so that the services are started once and shared.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "modules of a test binary share by being public")]
+
+mod architecture;
+mod delivery;
+mod end_to_end;
+mod operation;
+mod packaging;
+mod readme;
+mod schemas;
+pub mod services;
+mod stack;

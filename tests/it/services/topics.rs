@@ -1,0 +1,155 @@
+//! Topics: made, filled and read back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::{block_on, now, wait_for};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One record as it stands on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub payload: Vec<u8>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    /// The payload as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.payload).expect("a payload in UTF-8")
+    }
+
+    /// The value of the first header of that name, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
+        Some(std::str::from_utf8(value).expect("a header in UTF-8"))
+    }
+}
+
+/// Makes a topic with one replica and waits until its partitions have leaders.
+pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
+    let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let answers = block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
+    for answer in answers {
+        answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} is not made: {code}"));
+    }
+    wait_for(PATIENCE, "the topic has its leaders", || {
+        let metadata = admin.inner().fetch_metadata(Some(name), PATIENCE).map_err(|error| error.to_string())?;
+        let led = metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|p| p.leader() >= 0).count();
+        if i32::try_from(led) == Ok(partitions) { Ok(()) } else { Err(format!("{led} of {partitions}")) }
+    });
+}
+
+/// Writes records with these keys and payloads in their order, and waits for the acknowledgements. Gives back where
+/// each stands: its partition and offset.
+pub fn produce(brokers: &str, topic: &str, records: &[(impl AsRef<[u8]>, impl AsRef<[u8]>)]) -> Vec<(i32, i64)> {
+    let producer: FutureProducer = config(brokers)
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("queue.buffering.max.messages", "1000000")
+        .create()
+        .expect("a producer");
+    let sent: Vec<_> = records
+        .iter()
+        .map(|(key, payload)| {
+            let record = FutureRecord::to(topic).key(key.as_ref()).payload(payload.as_ref());
+            producer.send_result(record).unwrap_or_else(|(error, _)| panic!("{topic} takes no record: {error}"))
+        })
+        .collect();
+    block_on(async {
+        let mut places = Vec::with_capacity(sent.len());
+        for delivery in sent {
+            let delivered = delivery.await.expect("the producer lives");
+            let place = delivered.unwrap_or_else(|(error, _)| panic!("a record for {topic} is lost: {error}"));
+            places.push((place.partition, place.offset));
+        }
+        places
+    })
+}
+
+/// Reads everything that stands on a topic now, partition by partition. Of a transaction only what is committed counts.
+pub fn read_all(brokers: &str, topic: &str) -> Vec<Record> {
+    let consumer: BaseConsumer = config(brokers)
+        .set("group.id", "unused")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .expect("a consumer");
+    let mut ends = ends(&consumer, topic);
+    let mut records = Vec::new();
+    let begun = now();
+    while !ends.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "{topic} cannot be read to its end; left: {ends:?}");
+        match consumer.poll(Duration::from_millis(100)) {
+            None => {}
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ends.remove(&partition)),
+            Some(Err(error)) => panic!("{topic} cannot be read: {error}"),
+            Some(Ok(message)) => {
+                if let Some(end) = ends.get(&message.partition()).copied() {
+                    if message.offset() + 1 >= end {
+                        ends.remove(&message.partition());
+                    }
+                    if message.offset() < end {
+                        records.push(record(&message));
+                    }
+                }
+            }
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
+
+/// Assigns every partition that holds something, and gives back their end offsets.
+fn ends(consumer: &BaseConsumer, topic: &str) -> HashMap<i32, i64> {
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    let partitions = metadata.topics().first().expect("the answer has the topic").partitions();
+    assert!(!partitions.is_empty(), "there is no topic {topic}");
+    let mut ends = HashMap::new();
+    // The list must not outlive this function: a consumer cannot be dropped while one exists.
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions.iter().map(|partition| partition.id()) {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("the broker knows its offsets");
+        if low < high {
+            ends.insert(partition, high);
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+        }
+    }
+    consumer.assign(&assignment).expect("the partitions can be assigned");
+    ends
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map(|headers| {
+        headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect::<Vec<_>>()
+    });
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().unwrap_or_default().to_vec(),
+        headers: headers.unwrap_or_default(),
+    }
+}
+
+fn config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("reconnect.backoff.max.ms", "500").set("log_level", "0");
+    config
+}

@@ -1,0 +1,82 @@
+//! What the cases speak of, in few words.
+
+use std::time::{Duration, Instant};
+
+use stepup::domain::claim::{Claim, ClaimRequest, Intent};
+use stepup::domain::ids::{CommandId, CustomerId, TenantId};
+use stepup::domain::time::Timestamp;
+use stepup::domain::trigger::Trigger;
+use stepup::domain::window::Bet;
+use stepup::edge::StoreError;
+use stepup::edge::claims::{Ask, Claims};
+use stepup::edge::outcomes::Outcomes;
+use stepup::edge::windows::{Compaction, CustomerBets, Windows};
+use uuid::Uuid;
+
+pub(crate) trait Store: Windows + Claims + Outcomes + Clone + 'static {}
+impl<S: Windows + Claims + Outcomes + Clone + 'static> Store for S {}
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(crate) fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+pub(crate) fn customer(name: &str) -> CustomerId {
+    CustomerId::new(name).unwrap()
+}
+
+pub(crate) fn bet(number: u64) -> Bet {
+    Bet { at: Timestamp(1_772_366_400_000 + number as i64), id: number << 32 | number, arrival: number as u32 }
+}
+
+pub(crate) fn bets(numbers: impl IntoIterator<Item = u64>) -> Vec<Bet> {
+    numbers.into_iter().map(bet).collect()
+}
+
+pub(crate) fn of(name: &str, numbers: impl IntoIterator<Item = u64>) -> CustomerBets {
+    CustomerBets { tenant: tenant("acme"), customer: customer(name), bets: bets(numbers), ttl: HOUR }
+}
+
+pub(crate) fn compaction(
+    name: &str,
+    read: impl IntoIterator<Item = u64>,
+    kept: impl IntoIterator<Item = u64>,
+) -> Compaction {
+    Compaction { tenant: tenant("acme"), customer: customer(name), read: bets(read), kept: bets(kept), ttl: HOUR }
+}
+
+/// The event of this number at this minute asks for a claim: cool-down 10 minutes, retention an hour.
+pub(crate) fn ask(name: &str, event: u64, minute: i64, intent: Intent) -> Ask {
+    Ask {
+        tenant: tenant("acme"),
+        customer: customer(name),
+        trigger: Trigger::Login,
+        request: ClaimRequest {
+            claim: Claim { at: minute_of(minute), event },
+            intent,
+            cooldown: Duration::from_secs(600),
+            retention: HOUR,
+        },
+        ttl: HOUR * 2,
+    }
+}
+
+pub(crate) fn minute_of(minute: i64) -> Timestamp {
+    Timestamp(1_772_366_400_000 + minute * 60_000)
+}
+
+pub(crate) fn command(number: u128) -> CommandId {
+    CommandId(Uuid::from_u128(number))
+}
+
+/// Asks until the store answers, for a minute at most.
+pub(crate) async fn once_up<T>(call: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let started = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(started.elapsed() < Duration::from_secs(60), "{error:?}"),
+        }
+    }
+}
