@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::{Evaluate, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
-use crate::domain::decide::{Decision, Facts, Freshness, Known, Verdict, conclude, judge};
+use crate::domain::decide::{Decision, Freshness, Known, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::preferences::{FrequencyBound, Preferences};
@@ -133,39 +133,39 @@ pub async fn decide<C: Claims>(
     now: Option<Timestamp>,
     outlive: Duration,
 ) -> Result<Vec<Tested>, StoreError> {
-    let mut tested = Vec::with_capacity(arrivals.len());
+    let mut judged = Vec::with_capacity(arrivals.len());
     let mut candidates = Vec::new();
-    for (place, arrival) in arrivals.iter().enumerate() {
+    for (event, arrival) in arrivals.iter().enumerate() {
         let known = arrival.preferences.as_deref().map_or(Known::NoTenant, Known::Preferences);
         for trigger in arrival.event.activity.kind().tests() {
-            let decision = match judge(&arrival.event, *trigger, known, windowed.reaches[place]) {
-                Verdict::Decided(decision) => decision,
-                Verdict::Candidate(facts) => {
-                    candidates.push(Candidate {
-                        tested: tested.len(),
-                        facts,
-                        freshness: freshness(arrival, settings, now),
-                    });
-                    // Stands here until the claims have answered.
-                    Decision::TriggerDisabled
-                }
-            };
-            tested.push(Tested { event: place, trigger: *trigger, decision });
+            let verdict = judge(&arrival.event, *trigger, known, windowed.reaches[event]);
+            if let Verdict::Candidate(_) = verdict {
+                candidates.push(Candidate { event, trigger: *trigger, freshness: freshness(arrival, settings, now) });
+            }
+            judged.push((event, *trigger, verdict));
         }
     }
-    let answers = ask(claims, arrivals, &tested, &candidates, settings, outlive).await?;
-    for (candidate, answer) in candidates.into_iter().zip(answers) {
-        let one = &mut tested[candidate.tested];
-        let cooldown = settings.cooldown.of(one.trigger);
-        one.decision = conclude(candidate.facts, candidate.freshness, answer, cooldown);
-    }
-    Ok(tested)
+    let answers = ask(claims, arrivals, &candidates, settings, outlive).await?;
+    // The candidates stand in the order of their verdicts, and so do the answers.
+    let mut concluded = candidates.iter().zip(answers);
+    let tested = judged.into_iter().filter_map(|(event, trigger, verdict)| {
+        let decision = match verdict {
+            Verdict::Decided(decision) => decision,
+            Verdict::Candidate(facts) => {
+                let (candidate, answer) = concluded.next()?;
+                conclude(facts, candidate.freshness, answer, settings.cooldown.of(trigger))
+            }
+        };
+        Some(Tested { event, trigger, decision })
+    });
+    Ok(tested.collect())
 }
 
 /// A decision that only the claims and the clock can still prevent.
 struct Candidate {
-    tested: usize,
-    facts: Facts,
+    /// The event's place in the batch.
+    event: usize,
+    trigger: Trigger,
     freshness: Freshness,
 }
 
@@ -177,7 +177,6 @@ fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> 
 async fn ask<C: Claims>(
     claims: &C,
     arrivals: &[Arrival],
-    tested: &[Tested],
     candidates: &[Candidate],
     settings: &Evaluate,
     outlive: Duration,
@@ -186,13 +185,12 @@ async fn ask<C: Claims>(
     let mut asks = Vec::new();
     let mut asking = Vec::new();
     for (place, candidate) in candidates.iter().enumerate() {
-        let one = &tested[candidate.tested];
-        let cooldown = settings.cooldown.of(one.trigger);
+        let cooldown = settings.cooldown.of(candidate.trigger);
         if cooldown.is_zero() {
             continue;
         }
-        let event = &arrivals[one.event].event;
-        let retention = settings.claim_retention(one.trigger);
+        let event = &arrivals[candidate.event].event;
+        let retention = settings.claim_retention(candidate.trigger);
         let intent = match candidate.freshness {
             Freshness::Fresh => Intent::Take,
             // It could only hold a claim that is past its retention, and whose outcome may be forgotten.
@@ -202,7 +200,7 @@ async fn ask<C: Claims>(
         asks.push(Ask {
             tenant: event.tenant.clone(),
             customer: event.customer.clone(),
-            trigger: one.trigger,
+            trigger: candidate.trigger,
             request: ClaimRequest {
                 claim: Claim { at: event.occurred_at, event: bet_id(&event.id) },
                 intent,
