@@ -72,32 +72,29 @@ pub async fn measure_preferences(metrics: Metrics, preferences: Arc<TenantPrefer
     }
 }
 
-/// Names the topics that are not there, until all are. Nobody makes them but the operator.
-pub async fn until_topics_exist(connection: Connection, wanted: Vec<String>, holder: Holder, stop: CancellationToken) {
+/// Says which topics are not there, at start and whenever one goes. Nobody makes them but the operator.
+pub async fn watch_topics(connection: Connection, wanted: Vec<String>, holder: Holder, stop: CancellationToken) {
     let mut wait = Duration::from_millis(500);
-    let mut said: Vec<String> = Vec::new();
     loop {
         let connection = connection.clone();
         let look = tokio::task::spawn_blocking(move || probe::topics(&connection, Duration::from_secs(10)));
         // Brokers that are away are told of by the consumer.
         if let Ok(Ok(topics)) = look.await {
-            let missing: Vec<&String> = wanted.iter().filter(|topic| !topics.contains_key(*topic)).collect();
+            let missing: Vec<&str> =
+                wanted.iter().filter(|topic| !topics.contains_key(*topic)).map(String::as_str).collect();
             if missing.is_empty() {
                 holder.health.ready(holder.role, Dependency::Topics);
-                return;
-            }
-            if !said.iter().eq(missing.iter().copied()) {
-                said = missing.into_iter().cloned().collect();
-                let names = said.join(", ");
-                holder.health.missing(holder.role, Dependency::Topics, &format!("topics that do not exist: {names}"));
-                tracing::warn!(role = %holder.role, topics = names, "these topics do not exist; waiting for them");
+                wait = Duration::from_secs(60);
+            } else {
+                let reason = format!("they do not exist: {}", missing.join(", "));
+                holder.health.missing(holder.role, Dependency::Topics, &reason);
+                wait = (wait * 2).min(Duration::from_secs(5));
             }
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
-        wait = (wait * 2).min(Duration::from_secs(10));
     }
 }
 

@@ -133,7 +133,7 @@ impl<S: Windows + Claims + Outcomes + Clone + 'static> Processor<S> {
 
     fn watch_topics<'a>(&self, role: Role, topics: impl Iterator<Item = &'a String>, side: &CancellationToken) {
         let (connection, topics) = (wiring::kafka(&self.config), topics.cloned().collect());
-        tokio::spawn(background::until_topics_exist(connection, topics, self.holder(role), side.clone()));
+        tokio::spawn(background::watch_topics(connection, topics, self.holder(role), side.clone()));
     }
 
     /// Waits for the signal to stop, then for what is at hand, then for the groups to be left. A role that ends before

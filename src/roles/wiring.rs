@@ -316,10 +316,6 @@ impl Observer for Watcher {
         self.health.missing(self.role, Dependency::Kafka, reason);
     }
 
-    fn topic_missing(&self) {
-        self.health.missing(self.role, Dependency::Topics, "a topic that is subscribed to does not exist");
-    }
-
     fn well(&self) {
         self.health.ready(self.role, Dependency::Kafka);
     }

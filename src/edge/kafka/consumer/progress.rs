@@ -22,8 +22,6 @@ pub trait Observer: Send + Sync {
     fn open(&self, records: usize);
     /// Brokers are away or answer with errors.
     fn trouble(&self, reason: &str);
-    /// A topic that is subscribed to is not there.
-    fn topic_missing(&self);
     /// Brokers answer.
     fn well(&self);
     /// These positions are outside of what the brokers hold. Their partitions stand until somebody decides.

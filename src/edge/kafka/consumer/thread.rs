@@ -248,9 +248,6 @@ impl Thread {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 self.group.observer().position_lost(&self.lost_positions(consumer));
             }
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                self.group.observer().topic_missing();
-            }
             Some(_) | None if callbacks::is_trouble(error) => self.group.observer().trouble(&error.to_string()),
             Some(_) | None => tracing::debug!(%error, "Kafka consumer"),
         }
