@@ -1,0 +1,114 @@
+//! The consumer by itself, where its group and whoever takes its records make it hard.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use stepup::edge::kafka::Connection;
+use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, Headers, LaneSettings, Observer, StartAt};
+use tokio::sync::mpsc::Receiver;
+
+use crate::services::{create_topic, kafka, produce, unique, wait_until};
+use crate::stack::PATIENCE;
+
+#[derive(Default)]
+struct Seen {
+    polls: AtomicUsize,
+    ours: AtomicUsize,
+    open: AtomicUsize,
+    payloads: Mutex<HashSet<String>>,
+}
+
+impl Observer for Seen {
+    fn polled(&self) {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn assigned(&self, partitions: usize) {
+        self.ours.store(partitions, Ordering::SeqCst);
+    }
+
+    fn revoked(&self, partitions: usize, _lost: bool) {
+        self.ours.store(partitions, Ordering::SeqCst);
+    }
+
+    fn open(&self, records: usize) {
+        self.open.store(records, Ordering::SeqCst);
+    }
+
+    fn lag(&self, _topic: &str, _partition: i32, _lag: i64) {}
+    fn gone(&self, _topic: &str, _partition: i32) {}
+    fn committed(&self, _ok: bool) {}
+    fn trouble(&self, _reason: &str) {}
+    fn well(&self) {}
+    fn position_lost(&self, _partitions: &[String]) {}
+}
+
+fn join(topic: &str, seen: &Arc<Seen>) -> Consumer {
+    let settings = ConsumerSettings {
+        connection: Connection { brokers: kafka().to_owned(), ..Connection::default() },
+        group_id: format!("{topic}-group"),
+        lanes: vec![LaneSettings {
+            topics: vec![topic.to_owned()],
+            batch_records: 10,
+            capacity: 1,
+            headers: Headers::Dropped,
+        }],
+        start: StartAt::Earliest,
+        revoke_budget: Duration::from_millis(500),
+        commit_interval: Duration::from_millis(100),
+        linger: Duration::from_millis(2),
+    };
+    Consumer::start(settings, Arc::<Seen>::clone(seen)).unwrap()
+}
+
+/// Takes and finishes everything from now on.
+fn take_all(consumer: &mut Consumer, seen: &Arc<Seen>) {
+    let mut lane: Receiver<_> = consumer.lanes.remove(0);
+    let (progress, seen) = (consumer.progress.clone(), Arc::clone(seen));
+    tokio::spawn(async move {
+        while let Some(batch) = lane.recv().await {
+            let texts = batch.iter().map(|record| String::from_utf8_lossy(record.payload.unwrap()).into_owned());
+            seen.payloads.lock().unwrap().extend(texts);
+            progress.finish(batch.iter().map(|record| record.position));
+        }
+    });
+}
+
+fn write(topic: &str, what: &str, records: usize) -> Vec<String> {
+    let texts: Vec<String> = (0..records).map(|number| format!("{what}-{number}")).collect();
+    let keyed: Vec<(&String, &String)> = texts.iter().map(|text| (text, text)).collect();
+    produce(kafka(), topic, &keyed);
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_went_while_it_was_paused_is_read_when_it_comes_back() {
+    let topic = unique("comes-back");
+    create_topic(kafka(), &topic, 4);
+    let early = write(&topic, "early", 400);
+    let (a_seen, b_seen) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+    let mut a = join(&topic, &a_seen);
+    // Nobody takes what it reads, so it pauses, and goes on polling.
+    wait_until(PATIENCE, "a batch waits", || a_seen.open.load(Ordering::SeqCst) >= 10);
+    let polls = a_seen.polls.load(Ordering::SeqCst);
+    wait_until(PATIENCE, "it polls while it is paused", || a_seen.polls.load(Ordering::SeqCst) > polls + 30);
+
+    let mut b = join(&topic, &b_seen);
+    take_all(&mut b, &b_seen);
+    wait_until(PATIENCE, "the other has half of it", || {
+        b_seen.ours.load(Ordering::SeqCst) == 2 && a_seen.ours.load(Ordering::SeqCst) == 2
+    });
+    take_all(&mut a, &a_seen);
+    let read = |texts: &[String]| {
+        let (a, b) = (a_seen.payloads.lock().unwrap(), b_seen.payloads.lock().unwrap());
+        texts.iter().all(|text| a.contains(text) || b.contains(text))
+    };
+    wait_until(PATIENCE, "everything is read by one or the other", || read(&early));
+    b.stop().await;
+    wait_until(PATIENCE, "all of it is the first one's again", || a_seen.ours.load(Ordering::SeqCst) == 4);
+    let late = write(&topic, "late", 40);
+    wait_until(PATIENCE, "every partition is read again", || read(&late));
+    a.stop().await;
+}
