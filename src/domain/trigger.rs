@@ -66,6 +66,33 @@ named! {
     }
 }
 
+/// What a trigger is bounded by, and so what a request for a session tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// A plain yes or no.
+    Nothing,
+    Amount,
+    Frequency,
+}
+
+impl Trigger {
+    pub fn bounded_by(self) -> Bound {
+        match self {
+            Self::Deposit | Self::Withdrawal | Self::LargeBetPlacement => Bound::Amount,
+            Self::HighFrequencyBetting => Bound::Frequency,
+            Self::Login
+            | Self::PasswordChange
+            | Self::NameChange
+            | Self::PhoneNumberChange
+            | Self::TwoFactorAuthChange
+            | Self::NewDeviceOrLocation
+            | Self::DeviceFingerprintChange
+            | Self::PaymentMethodChange
+            | Self::AccountBalanceTransfer => Bound::Nothing,
+        }
+    }
+}
+
 impl ActivityType {
     /// The triggers that such an activity tests, in the order in which they are tested.
     pub fn tests(self) -> &'static [Trigger] {

@@ -29,6 +29,7 @@ mod lanes;
 mod park;
 mod work;
 
+pub use work::MOST_AT_HAND;
 use work::Work;
 
 /// The edges of the role, and what it goes by.

@@ -19,14 +19,14 @@ use crate::domain::decide::Decision;
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::time::Timestamp;
-use crate::domain::trigger::ActivityType;
+use crate::domain::trigger::{ActivityType, Trigger};
 use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
-use crate::edge::windows::Windows;
+use crate::edge::windows::{Compaction, Windows};
 use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
 use crate::wire::dead_letter::{self, Stage};
@@ -101,7 +101,7 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     }
 
     /// Decodes a batch, looks its tenants up and records its bets.
-    async fn begin(&self, batch: Batch, due: &[crate::edge::windows::Compaction]) -> Result<Recorded, Stopped> {
+    async fn begin(&self, batch: Batch, due: &[Compaction]) -> Result<Recorded, Stopped> {
         let mut recorded = self.decode(batch);
         self.look_up(&mut recorded).await?;
         recorded.windowed = self
@@ -183,7 +183,7 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         &self,
         recorded: Recorded,
         progress: &Progress,
-    ) -> Result<(Vec<crate::edge::windows::Compaction>, Vec<Position>), Stopped> {
+    ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
         let decide = || {
             // The clock of the attempt that succeeds, however long the store was away before.
             let (claims, now) = (&self.claims, Some(clock::now()));
@@ -192,8 +192,8 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         let tested = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
         let now = clock::now();
         let mut outgoing = Vec::new();
-        let commands = self.commands(&recorded, &tested, now, &mut outgoing);
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
+        let commands = self.commands(&recorded, &records, &tested, now, &mut outgoing);
         for (place, _, _, rejection) in &recorded.rejected {
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
@@ -219,11 +219,11 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     fn commands(
         &self,
         recorded: &Recorded,
+        records: &[Record<'_>],
         tested: &[Tested],
         now: Timestamp,
         outgoing: &mut Vec<Outgoing>,
-    ) -> Vec<(TenantId, crate::domain::trigger::Trigger, Option<i64>)> {
-        let records: Vec<Record<'_>> = recorded.batch.iter().collect();
+    ) -> Vec<(TenantId, Trigger, Option<i64>)> {
         let terms = Terms { issued_at: now, max_age: self.max_command_age, reference: self.settings.reference };
         let mut commands = Vec::new();
         for one in tested {
@@ -245,7 +245,7 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         &self,
         recorded: &Recorded,
         tested: &[Tested],
-        commands: &[(TenantId, crate::domain::trigger::Trigger, Option<i64>)],
+        commands: &[(TenantId, Trigger, Option<i64>)],
         now: Timestamp,
     ) {
         for arrival in &recorded.arrivals {

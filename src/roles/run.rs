@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::processor::Processor;
-use super::{background, wiring};
+use super::{background, dispatch, wiring};
 use crate::config::{self, Config, Store};
 use crate::edge::redis::RedisStore;
 use crate::health::{Dependency, Health};
@@ -64,7 +64,7 @@ fn memory_bound(config: &Config) -> usize {
     const MIB: usize = 1024 * 1024;
     let role = |role: &config::Role| match role {
         config::Role::Evaluate => 16 * MIB + 5 * 8 * MIB + 64 * MIB,
-        config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + 8_192 * 2 * 1024 + 64 * MIB,
+        config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + dispatch::MOST_AT_HAND * 2 * 1024 + 64 * MIB,
     };
     config.roles.iter().map(role).sum()
 }

@@ -9,7 +9,7 @@ use crate::domain::decide::Facts;
 use crate::domain::ids::{CommandId, CustomerId, EventId, Source, TenantId, TransactionId};
 use crate::domain::money::Usd;
 use crate::domain::outcome::Rejection;
-use crate::domain::trigger::{ActivityType, Trigger};
+use crate::domain::trigger::{ActivityType, Bound, Trigger};
 use crate::domain::window::{Reach, Timeliness};
 
 /// The largest command that is read, in bytes.
@@ -141,11 +141,9 @@ fn reference(field: Field<'_>, id: CommandId) -> Result<Reference, Rejection> {
 
 /// What the trigger's kind needs; what it does not need is not read.
 fn facts(trigger: Trigger, amount: Field<'_>, count: Field<'_>, minutes: Field<'_>) -> Result<Facts, Rejection> {
-    match trigger {
-        Trigger::Deposit | Trigger::Withdrawal | Trigger::LargeBetPlacement => {
-            Ok(Facts::Amount(amount.named(str::parse::<Usd>)?))
-        }
-        Trigger::HighFrequencyBetting => {
+    match trigger.bounded_by() {
+        Bound::Amount => Ok(Facts::Amount(amount.named(str::parse::<Usd>)?)),
+        Bound::Frequency => {
             let count = count.required_whole()?;
             Ok(Facts::Frequency(Reach {
                 count,
@@ -154,15 +152,7 @@ fn facts(trigger: Trigger, amount: Field<'_>, count: Field<'_>, minutes: Field<'
                 timeliness: Timeliness::InTime,
             }))
         }
-        Trigger::Login
-        | Trigger::PasswordChange
-        | Trigger::NameChange
-        | Trigger::PhoneNumberChange
-        | Trigger::TwoFactorAuthChange
-        | Trigger::NewDeviceOrLocation
-        | Trigger::DeviceFingerprintChange
-        | Trigger::PaymentMethodChange
-        | Trigger::AccountBalanceTransfer => Ok(Facts::Plain),
+        Bound::Nothing => Ok(Facts::Plain),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::json::{amount, null_as_default};
 use crate::domain::ids::CustomerId;
 use crate::domain::money::{Amount, InvalidAmount, Usd};
-use crate::domain::trigger::Trigger;
+use crate::domain::trigger::{Bound, Trigger};
 
 const MAX_REFERENCE_CHARACTERS: usize = 256;
 const MAX_URL_CHARACTERS: usize = 2_048;
@@ -93,28 +93,20 @@ pub fn decode_request(bytes: &[u8]) -> Result<SessionRequest, InvalidRequest> {
 
 fn requested_event(name: &str, body: &RequestBody<'_>) -> Result<RequestedEvent, InvalidRequest> {
     let Some(trigger) = Trigger::from_name(name) else { return Ok(RequestedEvent::Unknown) };
-    Ok(match trigger {
-        Trigger::Deposit | Trigger::Withdrawal | Trigger::LargeBetPlacement => {
+    Ok(match trigger.bounded_by() {
+        Bound::Amount => {
             let raw = body.amount.ok_or_else(|| invalid("amount", "is required"))?;
             if raw.get().starts_with('"') {
                 return Err(invalid("amount", "must be a JSON number"));
             }
             RequestedEvent::Amount { trigger, amount: dollars(raw)?, text: raw.get().to_owned() }
         }
-        Trigger::HighFrequencyBetting => RequestedEvent::Frequency {
+        Bound::Frequency => RequestedEvent::Frequency {
             trigger,
             count: whole("event_count", body.event_count)?,
             window_minutes: whole("event_window_minutes", body.event_window_minutes)?,
         },
-        Trigger::Login
-        | Trigger::PasswordChange
-        | Trigger::NameChange
-        | Trigger::PhoneNumberChange
-        | Trigger::TwoFactorAuthChange
-        | Trigger::NewDeviceOrLocation
-        | Trigger::DeviceFingerprintChange
-        | Trigger::PaymentMethodChange
-        | Trigger::AccountBalanceTransfer => RequestedEvent::Plain(trigger),
+        Bound::Nothing => RequestedEvent::Plain(trigger),
     })
 }
 

@@ -29,6 +29,8 @@ use crate::roles::hold::Stopped;
 const MOST_JOBS: usize = 8_192;
 /// The most commands that wait in memory for their time.
 const MOST_DELAYED: usize = 32_768;
+/// The most commands in memory.
+pub const MOST_AT_HAND: usize = MOST_JOBS + MOST_DELAYED;
 /// No command waits in memory longer than this in one go: it would keep its partition's position back.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_millis(500);
