@@ -91,14 +91,37 @@ impl Holder {
     }
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line; a cause that the one before it has told already is not told again.
 pub fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Told(&'static str, #[source] Option<Box<Told>>);
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let of = |texts: &[&'static str]| {
+            let chain = texts.iter().rev().fold(None, |source, text| Some(Box::new(Told(text, source))));
+            in_full(chain.unwrap().as_ref())
+        };
+        assert_eq!(of(&["no answer"]), "no answer");
+        assert_eq!(of(&["no answer", "refused", "errno 111"]), "no answer: refused: errno 111");
+        assert_eq!(of(&["no answer", "connect: refused", "refused"]), "no answer: connect: refused");
+    }
 }
