@@ -10,6 +10,8 @@ pub mod explain;
 pub mod hold;
 pub mod offline;
 pub mod processor;
+pub mod progress;
+pub mod report;
 pub mod run;
 pub mod schema;
 pub mod session_api;

@@ -1,0 +1,7 @@
+//! What long work tells people: a page of figures, tables and charts, told in HTML or as text for a terminal.
+
+mod model;
+
+pub use model::{
+    Align, Axis, Block, Chart, ChartKind, Column, Figure, Page, Scale, Section, Series, Table, Tone, Unit,
+};
