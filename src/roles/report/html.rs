@@ -92,9 +92,9 @@ fn hash(text: &str) -> String {
 {%- when Part::Figures(figures) %}
 <dl class="figures">
 {%- for figure in *figures %}
-<div class="{{ figure.tone.class() }}"><dt>{{ figure.label }}</dt><dd>{{ figure.value }}
-{%- if let Some(meaning) = figure.tone.meaning() %}<svg viewBox="0 0 12 12" role="img"><title>{{ meaning }}</title><use href="#{{ figure.tone.class() }}"/></svg>{% endif -%}
-</dd></div>
+<div class="{{ figure.tone.class() }}"><dt>{{ figure.label }}
+{%- if let Some(meaning) = figure.tone.meaning() %} <svg viewBox="0 0 12 12" role="img"><title>{{ meaning }}</title><use href="#{{ figure.tone.class() }}"/></svg>{% endif -%}
+</dt><dd>{{ figure.value }}</dd></div>
 {%- endfor %}
 </dl>
 {%- when Part::Table(table) %}
@@ -171,15 +171,15 @@ fn sections(sections: &[Section]) -> Vec<SectionHtml<'_>> {
 #[template(
     ext = "html",
     source = r#"<div class="scroll" tabindex="0" role="region" aria-label="{{ table.caption }}">
-<table>
-<caption>{{ table.caption }}</caption>
+<table{% if self.has_short_names() %} class="named"{% endif %}>
+<caption><span>{{ table.caption }}</span></caption>
 <thead><tr>{% for column in table.columns %}<th scope="col" class="{{ column.align.class() }}">{{ column.name }}</th>{% endfor %}</tr></thead>
 <tbody>
 {%- for row in table.rows %}
 <tr>
 {%- for (column, cell) in table.columns.iter().zip(row.iter()) %}
-{%- if loop.first && column.align == Align::Left %}<th scope="row" class="left">{{ cell }}</th>
-{%- else %}<td class="{{ column.align.class() }}">{{ cell }}</td>{% endif %}
+{%- if loop.first && column.align == Align::Left %}<th scope="row" class="left{% if self::is_long(cell) %} long{% endif %}">{{ cell }}</th>
+{%- else %}<td class="{{ column.align.class() }}{% if self::is_long(cell) %} long{% endif %}">{{ cell }}</td>{% endif %}
 {%- endfor -%}
 </tr>
 {%- endfor %}
@@ -192,6 +192,19 @@ struct TableHtml<'a> {
     table: &'a Table,
 }
 
+impl TableHtml<'_> {
+    /// Whether the names of the rows are short enough to stay in sight while the others scroll.
+    fn has_short_names(&self) -> bool {
+        let named = self.table.columns.first().is_some_and(|column| column.align == Align::Left);
+        named && self.table.rows.iter().filter_map(|row| row.first()).all(|cell| !is_long(cell))
+    }
+}
+
+/// Whether a cell is broken into lines; no trigger's name is.
+fn is_long(cell: &str) -> bool {
+    cell.chars().count() > 26
+}
+
 /// A chart with its legend and, folded up, its numbers.
 #[derive(Template)]
 #[template(
@@ -200,13 +213,13 @@ struct TableHtml<'a> {
 <figcaption>{{ chart.title }}</figcaption>
 <ul class="legend">
 {%- for (series, style) in self.legend() %}
-<li class="c{{ style.colour }} d{{ style.dash }}"><svg width="30" height="12" aria-hidden="true">
-{%- if self.has_bars() %}<rect x="9" width="12" height="12"/>
+<li class="c{{ style.colour }} d{{ style.dash }}"><svg width="{% if self.has_bars() %}12{% else %}30{% endif %}" height="12" aria-hidden="true">
+{%- if self.has_bars() %}<rect width="12" height="12"/>
 {%- else %}<line x1="1" x2="29" y1="6" y2="6"/>{% if self.has_marks() %}<use href="#mark{{ style.colour }}" x="15" y="6"/>{% endif %}{% endif -%}
-</svg><span>{{ series }}</span> <b></b></li>
+</svg>{{ series }}</li>
 {%- endfor %}
 </ul>
-<p class="axis">{{ plot.y_label }}<output></output></p>
+<p class="axis">{{ plot.y_label }}</p>
 {{ self.svg()|safe }}
 <p class="x axis">{{ plot.x_label }}</p>
 {%- if !plot.is_empty() %}
@@ -259,7 +272,10 @@ fn numbers(chart: &Chart, plot: &Plot) -> Table {
     let row = |readout: &Readout| std::iter::once(&readout.x).chain(&readout.values).cloned().collect();
     Table {
         caption: format!("{}: {}", chart.title, plot.y_label),
-        columns: std::iter::once(plot.x_label.as_str()).chain(chart.series.iter().map(|s| s.name.as_str())).map(column).collect(),
+        columns: std::iter::once(plot.x_label.as_str())
+            .chain(chart.series.iter().map(|s| s.name.as_str()))
+            .map(column)
+            .collect(),
         rows: plot.readouts.iter().map(row).collect(),
     }
 }
@@ -288,6 +304,68 @@ impl Tone {
             Self::Plain => None,
             Self::Good => Some("as it should be"),
             Self::Bad => Some("not as it should be"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The colours of one theme by name.
+    fn colours(block: &str) -> Vec<(&str, [f64; 3])> {
+        let declared = block.lines().filter_map(|line| line.trim().strip_prefix("--")?.split_once(": #"));
+        let channel = |hex: &str, at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+        declared.map(|(name, hex)| (name, [0, 2, 4].map(|at| channel(hex, at)))).collect()
+    }
+
+    /// The relative luminance of WCAG 2.
+    fn luminance(colour: [f64; 3]) -> f64 {
+        let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+        let [red, green, blue] = colour.map(linear);
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    #[test]
+    fn text_and_lines_stand_out_in_both_themes() {
+        let themes: Vec<&str> =
+            CSS.split(":root {").skip(1).take(2).map(|theme| theme.split('}').next().unwrap()).collect();
+        assert_eq!(themes.len(), 2);
+        for theme in themes {
+            let colours = colours(theme);
+            let of = |name: &str| luminance(colours.iter().find(|(other, _)| *other == name).expect(name).1);
+            let contrast = |a: f64, b: f64| (a.max(b) + 0.05) / (a.min(b) + 0.05);
+            for ground in ["page", "card"] {
+                for text in ["text", "muted", "link", "good", "bad"] {
+                    assert!(contrast(of(text), of(ground)) >= 4.5, "{text} on {ground} in {theme}");
+                }
+            }
+            for series in (0..6).map(|n| format!("series{n}")) {
+                assert!(contrast(of(&series), of("card")) >= 4.5, "{series} in {theme}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_style_of_a_series_has_its_rule_its_mark_and_its_pattern() {
+        let html =
+            Page { title: String::new(), lead: String::new(), sections: Vec::new(), footer: String::new() }.render();
+        for style in (0..30).map(Style::of) {
+            assert!(CSS.contains(&format!(".c{} {{", style.colour)), "{style:?}");
+            assert!(style.dash == 0 || CSS.contains(&format!(".d{} {{", style.dash)), "{style:?}");
+            assert!(html.contains(&format!("id=\"mark{}\"", style.colour)), "{style:?}");
+            assert!(style.colour == 0 || html.contains(&format!("id=\"fill{}\"", style.colour)), "{style:?}");
+        }
+    }
+
+    #[test]
+    fn the_policy_names_the_style_and_the_script_that_the_page_has() {
+        let html =
+            Page { title: String::new(), lead: String::new(), sections: Vec::new(), footer: String::new() }.render();
+        for (tag, directive) in [("style", "style-src"), ("script", "script-src")] {
+            let text = html.split(&format!("<{tag}>")).nth(1).unwrap().split(&format!("</{tag}>")).next().unwrap();
+            let said = format!("{directive} '{}'", hash(text).replace('+', "&#43;"));
+            assert!(html.contains(&said) || html.contains(&said.replace("&#43;", "+")), "{said}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) use svg::Svg;
 
 use std::fmt;
 
-use super::{Axis, Chart, ChartKind, Unit};
+use super::{Axis, Chart, ChartKind, Scale, Unit};
 use shapes::Shape;
 use ticks::{Counts, Tick};
 
@@ -32,6 +32,8 @@ pub(super) struct Plot {
     pub(super) y_label: String,
     x_ticks: Vec<XTick>,
     y_ticks: Vec<YTick>,
+    /// Where 0 is, or the low end of an axis without it.
+    ground: Share,
     shapes: Vec<Shape>,
     pub(super) readouts: Vec<Readout>,
     /// What the chart shows, in words.
@@ -83,6 +85,7 @@ impl Plot {
             y_label: chart.y.label.clone(),
             x_ticks: Vec::new(),
             y_ticks: Vec::new(),
+            ground: Share(1.0),
             shapes: Vec::new(),
             readouts: Vec::new(),
             description: "No values.".to_owned(),
@@ -92,6 +95,7 @@ impl Plot {
         plot.x_label = x_label(&chart.x, &frame.x, x_ticks.step);
         plot.x_ticks = with_room(&frame.x, x_ticks.ticks);
         plot.y_ticks = y_ticks(chart, &frame, &series);
+        plot.ground = Share(1.0 - frame.y.place(0.0).unwrap_or_default());
         plot.shapes = shapes::shapes(chart, &frame, &series);
         plot.readouts = readout::readouts(chart, &frame, &series);
         plot.description = readout::description(chart, &series);
@@ -106,9 +110,8 @@ impl Plot {
 /// The points that have a place on the x axis in its order, no more than are drawn, and the axes around them; nothing
 /// where there is nothing to draw.
 fn framed(chart: &Chart) -> Option<(Frame, Vec<Points>)> {
-    let xs = chart.series.iter().flat_map(|series| &series.points);
-    let with_height = xs.filter(|point| scale::is_drawn(point.1, chart.y.scale)).map(|point| point.0);
-    let x = Span::of(with_height, chart.x.scale, chart.x.unit.least_width())?;
+    let xs = chart.series.iter().flat_map(|series| &series.points).map(|point| point.0);
+    let x = Span::of(xs, chart.x.scale, chart.x.unit.least_width())?;
     let series: Vec<Points> = chart.series.iter().map(|series| drawn(&series.points, chart.kind, &x)).collect();
     let (x, slot) = match chart.kind {
         ChartKind::Lines | ChartKind::Steps => (x, 0.0),
@@ -159,12 +162,14 @@ fn counts(unit: Unit, series: &[Points]) -> Counts {
 }
 
 fn x_ticks(chart: &Chart, frame: &Frame, series: &[Points]) -> ticks::Ticks {
-    let bars = distinct(series);
-    if chart.kind == ChartKind::Bars && bars.len() <= NAMED_BARS && chart.x.unit != Unit::UtcTime {
-        let ticks = bars.into_iter().map(|value| Tick { value, label: chart.x.unit.exact(value) });
+    let xs = distinct(series);
+    let plain = chart.x.scale == Scale::Linear && chart.x.unit != Unit::UtcTime;
+    if (chart.kind == ChartKind::Bars && plain && xs.len() <= NAMED_BARS) || xs.len() == 1 {
+        let ticks = xs.into_iter().map(|value| Tick { value, label: chart.x.unit.exact(value) });
+        // A step of 0 says that each label is whole in itself.
         return ticks::Ticks { ticks: ticks.collect(), step: 0.0 };
     }
-    let whole = bars.iter().all(|value| value.fract() == 0.0) && chart.x.unit == Unit::Plain;
+    let whole = xs.iter().all(|value| value.fract() == 0.0) && chart.x.unit == Unit::Plain;
     ticks::ticks(&frame.x, chart.x.unit, X_TICKS, if whole { Counts::Whole } else { Counts::Any })
 }
 
@@ -174,30 +179,31 @@ fn x_label(axis: &Axis, x: &Span, step: f64) -> String {
         return axis.label.clone();
     }
     let zone = if axis.label.contains("UTC") { "" } else { " (UTC)" };
-    let dates = unit::dates(x.low, x.high, step).map(|dates| format!(", {dates}")).unwrap_or_default();
+    let dates =
+        unit::dates(x.low, x.high, step).filter(|_| step > 0.0).map(|dates| format!(", {dates}")).unwrap_or_default();
     format!("{}{zone}{dates}", axis.label)
 }
 
-/// Leaves out labels that would run into each other on a wide screen, and marks those that would on a narrow one.
+/// Leaves out labels that would run into each other on a wide screen, and marks those that would on a narrow one. Every
+/// so many are kept, so that they are evenly apart.
 fn with_room(x: &Span, ticks: Vec<Tick>) -> Vec<XTick> {
     const WIDE: f64 = 440.0;
     const NARROW: f64 = 265.0;
-    let (mut wide_end, mut narrow_end) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-    let mut kept = Vec::new();
-    for tick in ticks {
-        let Some(at) = x.place(tick.value) else { continue };
-        let half = estimated_width(&tick.label) / 2.0;
-        if at * WIDE - half < wide_end {
-            continue;
-        }
-        wide_end = at * WIDE + half;
-        let fits = at * NARROW - half >= narrow_end;
-        if fits {
-            narrow_end = at * NARROW + half;
-        }
-        kept.push(XTick { at: Share(at), label: tick.label, room: if fits { Room::Any } else { Room::Wide } });
-    }
-    kept
+    let ticks: Vec<(f64, Tick)> = ticks.into_iter().filter_map(|tick| Some((x.place(tick.value)?, tick))).collect();
+    let fits = |every: usize, width: f64| {
+        let mut end = f64::NEG_INFINITY;
+        ticks.iter().step_by(every).all(|(at, tick)| {
+            let (middle, half) = (at * width, estimated_width(&tick.label) / 2.0);
+            let free = middle - half >= end;
+            end = middle + half;
+            free
+        })
+    };
+    let wide = (1..).find(|every| fits(*every, WIDE)).unwrap_or(1);
+    let narrow = (1..).map(|times| wide * times).find(|every| fits(*every, NARROW)).unwrap_or(wide);
+    let room = |number: usize| if number.is_multiple_of(narrow) { Room::Any } else { Room::Wide };
+    let kept = ticks.into_iter().enumerate().filter(|(number, _)| number.is_multiple_of(wide));
+    kept.map(|(number, (at, tick))| XTick { at: Share(at), label: tick.label, room: room(number) }).collect()
 }
 
 /// Pixels that a tick's label takes, with the space beside it.

@@ -37,12 +37,20 @@ impl Span {
     }
 
     /// The same for heights: a linear one begins at 0, unless all of it would then be a thin line at the top.
-    pub(in crate::roles::report) fn of_heights(values: impl Iterator<Item = f64>, axis: Scale, base: Base) -> Option<Self> {
+    pub(in crate::roles::report) fn of_heights(
+        values: impl Iterator<Item = f64>,
+        axis: Scale,
+        base: Base,
+    ) -> Option<Self> {
         let span = Self::of(values, axis, 0.0)?;
         let flat = base == Base::Free && (span.high - span.low) < span.high.abs().max(span.low.abs()) / 10.0;
         let constant = (span.high - span.low) <= span.high.abs().max(span.low.abs()) * 1e-5;
-        if axis == Scale::Log || (flat && !constant) {
-            return Some(span);
+        match axis {
+            // The least of bars must be seen, too.
+            Scale::Log if base == Base::Zero => return Some(Self { low: span.low / 2.0, ..span }),
+            Scale::Log => return Some(span),
+            Scale::Linear if flat && !constant => return Some(span),
+            Scale::Linear => {}
         }
         let (low, high) = if constant { (span.middle(), span.middle()) } else { (span.low, span.high) };
         let (low, high) = (low.min(0.0), high.max(0.0));

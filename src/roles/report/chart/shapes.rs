@@ -74,10 +74,9 @@ fn draw_line(shape: &mut Shape, chart: &Chart, frame: &Frame, points: &Points) {
     if chart.series.len() == 1 && frame.y.starts_at_zero() {
         shape.area = runs.iter().map(|run| area(run)).collect();
     }
-    if chart.kind == ChartKind::Lines && points.len() <= MARKED_POINTS {
-        let places = points.iter().filter_map(|point| place(frame, *point));
-        shape.marks = places.map(|(x, y)| (Share(x), Share(y))).collect();
-    }
+    let each = chart.kind == ChartKind::Lines && points.len() <= MARKED_POINTS;
+    let marked = runs.iter().filter(|run| each || run.len() == 1).flatten();
+    shape.marks = marked.map(|(x, y)| (Share(*x), Share(*y))).collect();
 }
 
 /// Where a point stands, from the upper left.
@@ -102,22 +101,18 @@ fn runs(kind: ChartKind, frame: &Frame, points: &Points) -> Vec<Points> {
     runs
 }
 
-/// A line through the corners; a single one is a dot, for the ends of a line are round.
+/// A line through the corners, where there is more than one.
 fn path(run: &Points) -> String {
-    let mut path = String::new();
-    for (at, point) in run.iter().enumerate() {
-        path.push_str(if at == 0 { "M" } else { "L" });
-        path.push_str(&corner(*point));
-        if run.len() == 1 {
-            path.push_str("h0");
-        }
+    if run.len() == 1 {
+        return String::new();
     }
-    path
+    let corners: Vec<String> = run.iter().map(|point| corner(*point)).collect();
+    format!("M{}", corners.join("L"))
 }
 
 fn area(run: &Points) -> String {
-    let (Some(first), Some(last)) = (run.first(), run.last()) else { return String::new() };
-    format!("{}L{}L{}Z", path(run).replace("h0", ""), corner((last.0, 1.0)), corner((first.0, 1.0)))
+    let [first, .., last] = run.as_slice() else { return String::new() };
+    format!("{}L{}L{}Z", path(run), corner((last.0, 1.0)), corner((first.0, 1.0)))
 }
 
 fn corner((x, y): (f64, f64)) -> String {

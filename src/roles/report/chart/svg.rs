@@ -19,12 +19,9 @@ use super::{Plot, Readout, Room};
 {%- for tick in plot.y_ticks %}<text x="-8" y="{{ tick.at }}" dy=".35em">{{ tick.label }}</text>{% endfor -%}
 </g>
 <g class="x ticks">
-{%- for tick in plot.x_ticks %}
-<line class="{{ tick.room.class() }}" x1="{{ tick.at }}" x2="{{ tick.at }}" y1="100%" y2="100%"/>
-<text class="{{ tick.room.class() }}" x="{{ tick.at }}" y="100%" dy="1.6em">{{ tick.label }}</text>
-{%- endfor -%}
+{%- for tick in plot.x_ticks %}<text class="{{ tick.room.class() }}" x="{{ tick.at }}" y="100%" dy="1.6em">{{ tick.label }}</text>{% endfor -%}
 </g>
-<line class="ground" x1="0" x2="100%" y1="100%" y2="100%"/>
+<line class="ground" x1="0" x2="100%" y1="{{ plot.ground }}" y2="{{ plot.ground }}"/>
 {%- if plot.is_empty() %}<text class="nothing" x="50%" y="50%">no values</text>{% endif %}
 {%- for shape in plot.shapes %}
 <g class="series c{{ shape.style.colour }} d{{ shape.style.dash }}">

@@ -60,8 +60,12 @@ pub(super) fn widened(span: &Span, unit: Unit, wish: usize, counts: Counts) -> S
         }
         Scale::Log => {
             let (low, high) = (power_of_ten(span.low), power_of_ten(span.high));
-            let at_least = |power: f64, value: f64| [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|n| *n >= value * (1.0 - 1e-9));
-            let at_most = |power: f64, value: f64| [5.0, 2.0, 1.0].map(|n| n * power).into_iter().find(|n| *n <= value * (1.0 + 1e-9));
+            let at_least = |power: f64, value: f64| {
+                [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|n| *n >= value * (1.0 - 1e-9))
+            };
+            let at_most = |power: f64, value: f64| {
+                [5.0, 2.0, 1.0].map(|n| n * power).into_iter().find(|n| *n <= value * (1.0 + 1e-9))
+            };
             let low = at_most(low, span.low).unwrap_or(span.low);
             let high = at_least(high, span.high).filter(|high| high.is_finite()).unwrap_or(span.high);
             Span { low, high, ..*span }
@@ -217,9 +221,9 @@ mod tests {
             (99.2, 99.9, Linear, Percent, "99.2 % 99.3 % 99.4 % 99.5 % 99.6 % 99.7 % 99.8 % 99.9 %"),
             (0.0, 600.0, Linear, Seconds, "0:00 2:00 4:00 6:00 8:00 10:00"),
             (0.0, 75.0, Linear, Seconds, "0:00 0:15 0:30 0:45 1:00 1:15"),
-            (0.0, 7_200.0, Linear, Seconds, "0:00 0:30:00 1:00:00"),
+            (0.0, 7_200.0, Linear, Seconds, "0:00 30:00 1:00:00 1:30:00 2:00:00"),
             (0.0, 2.0, Linear, Seconds, "0:00.0 0:00.5 0:01.0 0:01.5 0:02.0"),
-            (0.0, 1_500.0, Linear, Milliseconds, "0 ms 200 ms 400 ms"),
+            (0.0, 1_500.0, Linear, Milliseconds, "0 ms 200 ms 400 ms 600 ms 800 ms 1.0 s 1.2 s 1.4 s"),
             (1.0, 10_000.0, Log, Milliseconds, "1 ms 10 ms 100 ms 1 s 10 s"),
             (1.0, 60.0, Log, Plain, "1 2 5 10 20 50"),
             (30.0, 48.0, Log, Plain, "30 35 40 45"),

@@ -102,10 +102,10 @@ fn clock(seconds: f64, decimals: usize) -> String {
 /// A number with k, M or G from ten thousand on, where that leaves no digit out.
 fn plain(value: f64, step: f64) -> String {
     let size = value.abs();
-    for (from, unit, suffix) in [(1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")] {
-        if size >= from && decimals(step / unit) <= 2 {
-            return format!("{}{suffix}", number(value / unit, decimals(step / unit)));
-        }
+    let units = [(1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")];
+    let unit = units.into_iter().find(|(from, _, _)| size >= *from && size < 1e15);
+    if let Some((_, unit, suffix)) = unit.filter(|(_, unit, _)| decimals(step / unit) <= 2) {
+        return format!("{}{suffix}", number(value / unit, decimals(step / unit)));
     }
     if size > 0.0 && step < 1e-6 { format!("{value:.1e}") } else { number(value, decimals(step)) }
 }

@@ -21,7 +21,8 @@ impl Chart {
     /// The chart in lines of at most so many columns: its title, and each series with its least and greatest value.
     pub(super) fn text(&self, terminal: Terminal) -> String {
         let title = format!("{}: {} over {}", self.title, self.y.label, self.x.label);
-        let mut text = wrapped(&title, terminal.width).iter().map(|line| terminal.bold(line) + "\n").collect::<String>();
+        let mut text =
+            wrapped(&title, terminal.width).iter().map(|line| terminal.bold(line) + "\n").collect::<String>();
         let few = self.series.iter().all(|series| series.points.len() <= MOST_BARS);
         let lines = match self.kind {
             ChartKind::Bars if few => self.bars(terminal.width),

@@ -37,7 +37,8 @@ impl Page {
 
 impl Section {
     fn text(&self, terminal: Terminal) -> Vec<String> {
-        let ruled = format!("{}\n{}", bold_lines(&self.title, terminal), "─".repeat(width_of(&self.title).min(terminal.width)));
+        let ruled =
+            format!("{}\n{}", bold_lines(&self.title, terminal), "─".repeat(width_of(&self.title).min(terminal.width)));
         let block = |block: &Block| match block {
             Block::Text(text) => wrapped(text, terminal.width).join("\n"),
             Block::Figures(figures) => lines_of(figures, terminal),
