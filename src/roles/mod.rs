@@ -16,5 +16,6 @@ pub mod run;
 pub mod schema;
 pub mod session_api;
 pub mod synthetic;
+pub mod terminal;
 pub mod walk;
 pub mod wiring;
