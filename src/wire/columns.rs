@@ -303,10 +303,19 @@ mod tests {
             (format!("{LEAST},amount='1'2"), format!("\"amount='1'2\": {pair}")),
             (format!("{LEAST},,amount=a"), format!("\"\": {pair}")),
             (format!("{LEAST},note=n"), format!("\"note\" is no field that a column can stand for; allowed are {all}")),
-            (format!("{LEAST},amount=unix:a"), "amount: only occurred_at can be a number of seconds or milliseconds".to_owned()),
+            (
+                format!("{LEAST},amount=unix:a"),
+                "amount: only occurred_at can be a number of seconds or milliseconds".to_owned(),
+            ),
             (format!("{LEAST},id=x"), "id is given twice".to_owned()),
-            (format!("{LEAST},amount='x"), "\"amount='x\": a quote is left open; within quotes a quote is written twice".to_owned()),
-            ("id=i,type=t,amount=a".to_owned(), "every event needs tenant_id, customer_id, occurred_at: give each a column or a constant".to_owned()),
+            (
+                format!("{LEAST},amount='x"),
+                "\"amount='x\": a quote is left open; within quotes a quote is written twice".to_owned(),
+            ),
+            (
+                "id=i,type=t,amount=a".to_owned(),
+                "every event needs tenant_id, customer_id, occurred_at: give each a column or a constant".to_owned(),
+            ),
         ] {
             assert_eq!(mapping.parse::<Columns>().map_err(|error| error.to_string()), Err(want), "{mapping}");
         }

@@ -149,9 +149,14 @@ impl Pseudonyms {
         self.dropped.iter().map(|(name, count)| (name.as_str(), *count))
     }
 
-    /// What stands for a tenant in the recording.
-    pub fn tenant(&self, tenant: &TenantId) -> String {
-        hash(&self.key.0, TENANT, tenant.as_str())
+    /// What stands for each tenant of the lines written, where their names are hashed: whoever names their preferences
+    /// needs to know.
+    pub fn hashed_tenants(&self) -> BTreeMap<TenantId, String> {
+        if self.tenant_names == TenantNames::Kept {
+            return BTreeMap::new();
+        }
+        let hashed = |tenant: &TenantId| (tenant.clone(), hash(&self.key.0, TENANT, tenant.as_str()));
+        self.tenant_keys.keys().map(hashed).collect()
     }
 
     fn tenant_key(&mut self, tenant: &TenantId) -> hmac::Key {
@@ -259,9 +264,7 @@ impl<'a> Device<'a> {
     }
 
     fn write(&self, key: &hmac::Key, object: &mut json_writer::Object<'_>) {
-        for (name, kind, value) in
-            [("id", DEVICE_ID, &self.id), ("fingerprint", FINGERPRINT, &self.fingerprint)]
-        {
+        for (name, kind, value) in [("id", DEVICE_ID, &self.id), ("fingerprint", FINGERPRINT, &self.fingerprint)] {
             if let Some(value) = value {
                 object.string(name, &hash(key, kind, value));
             }

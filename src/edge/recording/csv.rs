@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator, Trim};
 
 use super::read::Input;
 use crate::wire::columns::{Columns, Located, NoColumn};
@@ -39,15 +39,20 @@ impl Rows {
 
     /// The next row as an event, and the number of the line on which it begins.
     pub(super) fn next_line(&mut self) -> io::Result<Option<(u64, &[u8])>> {
-        self.left.store(LARGEST_ROW, Ordering::Relaxed);
-        let begins = self.reader.position().line() + 1;
-        if !self.reader.read_byte_record(&mut self.row).map_err(|error| unreadable(error, begins))? {
-            return Ok(None);
+        loop {
+            self.left.store(LARGEST_ROW, Ordering::Relaxed);
+            let line = self.reader.position().line() + 1;
+            if !self.reader.read_byte_record(&mut self.row).map_err(|error| unreadable(error, line))? {
+                return Ok(None);
+            }
+            if self.row.len() > 1 || !self.row.as_slice().is_empty() {
+                break;
+            }
         }
         self.line.clear();
         self.located.write(&mut self.line, |column| self.row.get(column));
         // The first line of the file, with the names, was not read by this reader.
-        let number = self.row.position().map_or(begins, |position| position.line() + 1);
+        let number = self.row.position().map_or(0, |position| position.line() + 1);
         Ok(Some((number, &self.line)))
     }
 }
@@ -55,6 +60,8 @@ impl Rows {
 fn builder(separator: u8) -> ReaderBuilder {
     let mut builder = ReaderBuilder::new();
     builder.delimiter(separator).has_headers(false).flexible(true).trim(Trim::All);
+    // Lines are counted by their line feeds; a carriage return before one goes as white space does.
+    builder.terminator(Terminator::Any(b'\n'));
     builder
 }
 
@@ -154,9 +161,7 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_named_with_those_there_are() {
-        for (table, has) in
-            [("i;when;who\n", r#""i", "when", "who""#), ("i,when\n", r#""i", "when""#), ("", "")]
-        {
+        for (table, has) in [("i;when;who\n", r#""i", "when", "who""#), ("i,when\n", r#""i", "when""#), ("", "")] {
             let error = open(table.as_bytes()).err().unwrap().to_string();
             let missing = if has.is_empty() { r#""i" for id"# } else { r#""t" for occurred_at"# };
             let missing = if table == "i,when\n" { r#""who" for customer_id"# } else { missing };

@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn a_recording_has_its_name_only_when_all_of_it_is_there() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, magic) in [("a.ndjson", &b"{\"a"[..]), ("a.ndjson.gz", b"\x1f\x8b"), ("a.zst", b"\x28\xb5\x2f\xfd")] {
+        for (name, magic) in [("a.ndjson", &b"{\"a"[..]), ("a.ndjson.gz", b"\x1f\x8b"), ("a.zst", b"\x28\xb5\x2f\xfd")]
+        {
             let path = folder.path().join(name);
             let mut writer = RecordingWriter::create(&path, Existing::Kept).unwrap();
             writer.line(b"{\"a\":1}").unwrap();
