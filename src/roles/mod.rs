@@ -11,6 +11,8 @@ pub mod hold;
 pub mod offline;
 pub mod processor;
 pub mod progress;
+pub mod record;
+pub mod recording_args;
 pub mod report;
 pub mod run;
 pub mod schema;

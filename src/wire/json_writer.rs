@@ -41,6 +41,12 @@ impl Object<'_> {
         object(self.out, fill);
     }
 
+    /// A value that is JSON already and stands there as it is.
+    pub fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
     fn name(&mut self, name: &str) {
         self.out.extend_from_slice(self.separator);
         self.separator = b",";
@@ -110,8 +116,9 @@ mod tests {
             o.integer("n", i64::MIN);
             o.object("o", |inner| inner.string("s", "\u{1f}\"\\\n"));
             o.integer("z", 0);
+            o.raw("r", "[1.50]");
         });
-        assert_eq!(nested, r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0}"#);
+        assert_eq!(nested, r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0,"r":[1.50]}"#);
     }
 
     #[test]
