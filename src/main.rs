@@ -118,7 +118,10 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
         Verb::Backtest(args) => block_on(backtest::run(args))?,
-        Verb::Explain(args) => block_on(explain::run(args))?,
+        Verb::Explain(args) => {
+            let config = args.cluster().map(|path| load(path, None)).transpose()?;
+            block_on(explain::run(args, config))?;
+        }
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();
             telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;

@@ -15,6 +15,7 @@ use crate::domain::window::Bet;
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::outcomes::{DOUBTS_KEPT, EarlierAttempt, KEPT_FOR, MAX_DOUBTS, Outcomes};
+use crate::edge::peek::Peek;
 use crate::edge::windows::{Compaction, CustomerBets, Windows};
 
 /// Everything in memory, shared by its clones. Nothing outlives its TTL, and of each kind at most `capacity` keys are kept.
@@ -120,6 +121,23 @@ fn answer(claims: &mut Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>, ask: 
             }
             answer
         }
+    }
+}
+
+impl Peek for MemoryStore {
+    async fn peek_window(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Vec<Bet>, StoreError> {
+        let key = (tenant.clone(), customer.clone());
+        Ok(self.lock().windows.get_mut(&key).map(|log| log.clone()).unwrap_or_default())
+    }
+
+    async fn peek_claims(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        trigger: Trigger,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let key = (tenant.clone(), customer.clone(), trigger);
+        Ok(self.lock().claims.get_mut(&key).map(|claims| claims.clone()).unwrap_or_default())
     }
 }
 
