@@ -233,7 +233,7 @@ impl Traces<'_> {
         logged || commanded || self.claims.iter().any(holds)
     }
 
-    fn explanation(&self) -> Explanation {
+    pub(super) fn explanation(&self) -> Explanation {
         let preferences = match &self.preferences {
             Ok(known) => explanation::Preferences {
                 status: if known.is_some() { Knowledge::Known } else { Knowledge::None },

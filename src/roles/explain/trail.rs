@@ -153,7 +153,7 @@ pub(super) struct Wanted {
 pub(super) struct Issued {
     pub(super) command: Command,
     pub(super) source: Source,
-    written_at: Option<Timestamp>,
+    pub(super) written_at: Option<Timestamp>,
 }
 
 /// What was found behind the event; where a topic could not be read, why not.
