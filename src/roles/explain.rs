@@ -24,6 +24,7 @@ mod rules;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod trail;
 mod window;
 

@@ -1,7 +1,7 @@
 //! What the rules say now against the traces that the event left: where they disagree, the traces are right.
 
-use super::live::{Traces, is_required};
 use super::rules::{Case, Ruling};
+use super::traces::{Traces, is_required};
 use super::trail::Issued;
 use super::window::View;
 use crate::domain::decide::Facts;

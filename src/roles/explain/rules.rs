@@ -74,11 +74,15 @@ impl Case<'_> {
         }
     }
 
-    /// The cool-down that the event met: its own claim's where it holds one.
+    /// The cool-down that the event met: its own claim's where it holds one. What was decided before that met none.
     pub(super) fn met(&self) -> Cooldown {
         let seconds = self.cooldown.as_secs();
+        let asked = match &self.ruling {
+            Ruling::Decided(decision) => matches!(decision, Decision::InCooldown { .. } | Decision::Required { .. }),
+            Ruling::NoPreferences | Ruling::NoWindow(_) | Ruling::NoClaims { .. } => true,
+        };
         match &self.claim {
-            Some(claim) if seconds > 0 => Cooldown {
+            Some(claim) if asked && seconds > 0 => Cooldown {
                 seconds,
                 since: Some(claim.at),
                 until: Some(claim.at.plus(self.cooldown)),

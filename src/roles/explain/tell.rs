@@ -135,6 +135,8 @@ impl Page {
             (all, 0) => format!("{all} around it"),
             (all, _) => format!("the latest {MOST_BETS} of {all} around it"),
         };
+        let nameless = window.bets.iter().any(|bet| bet.id.is_none());
+        let head = if nameless { format!("{head}; --customer tells the ids that the search meets") } else { head };
         self.line("  bets", &head);
         for Bet { at, id, this } in window.bets.iter().skip(left_out) {
             let id = shown(id.as_deref().unwrap_or("–"));

@@ -1,39 +1,21 @@
-//! The explanations of each rule, from a recording and from the traces that an event leaves.
-
-use std::collections::HashMap;
+//! The explanations of each rule from a recording, and what is asked for on the command line.
 
 use clap::Parser as _;
 use serde_json::Value;
 
-use super::live::Traces;
-use super::trail::{Issued, Trail};
 use super::{ExplainArgs, explain, offline, tell};
-use crate::config::Config;
-use crate::domain::claim::Claim;
-use crate::domain::command::{Command, ReferenceChoice, Terms};
-use crate::domain::decide::Facts;
-use crate::domain::event::Event;
-use crate::domain::ids::{CommandId, EventId, Source, TenantId};
-use crate::domain::money::Rates;
-use crate::domain::outcome::{Ending, Outcome, Session};
-use crate::domain::preferences::Preferences;
-use crate::domain::time::Timestamp;
-use crate::domain::trigger::Trigger;
-use crate::domain::window::Bet;
+use crate::domain::ids::{Source, TenantId};
 use crate::telemetry::Colour;
-use crate::wire::event::{self, Decoded};
 use crate::wire::explanation::{Explanation, encode};
-use crate::wire::preferences;
-use crate::wire::window::{arrival, bet_id};
 
-const PREFERENCES: &str = r#"{"is_reuse_kyc_enabled":true,"updated_at":"2026-01-01T00:00:00Z","reuse_kyc_triggers":{
+pub(super) const PREFERENCES: &str = r#"{"is_reuse_kyc_enabled":true,"updated_at":"2026-01-01T00:00:00Z","reuse_kyc_triggers":{
     "high_frequency_betting":{"enabled":true,"count":10,"window_minutes":10},
     "large_bet_placement":{"enabled":true,"threshold":100},
     "deposit":{"enabled":true,"threshold":0},
     "login":true}}"#;
 
 /// An event at `12:<minute>:00`.
-fn line(tenant: &str, customer: &str, id: &str, kind: &str, minute: u32, more: &str) -> String {
+pub(super) fn line(tenant: &str, customer: &str, id: &str, kind: &str, minute: u32, more: &str) -> String {
     format!(
         r#"{{"id":"{id}","tenant_id":"{tenant}","customer_id":"{customer}","type":"{kind}","occurred_at":"2026-03-01T12:{minute:02}:00Z"{more}}}"#
     )
@@ -92,88 +74,87 @@ impl Files {
 }
 
 /// The text, without the breaks of its lines.
-fn told(explanation: &Explanation) -> String {
+pub(super) fn told(explanation: &Explanation) -> String {
     let text = tell::text(explanation, Colour::Off);
     let long = text.lines().find(|line| line.chars().count() > 80);
     assert_eq!(long, None, "a line is too long");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn decisions(explanation: &Explanation) -> Vec<(&'static str, &'static str)> {
+pub(super) fn decisions(explanation: &Explanation) -> Vec<(&'static str, &'static str)> {
     explanation.triggers.iter().map(|tested| (tested.trigger.name(), tested.decision)).collect()
 }
+
+const LARGE: &str = "large_bet_placement";
+const OFTEN: &str = "high_frequency_betting";
+
+/// An event of the recording, its decisions, and what is told of them.
+type Told = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const RECORDED: &[Told] = &[
+    ("stranger", &[("login", "tenant_unknown")], &["preferences none", "yes: the tenant has no preferences"]),
+    ("switched-off", &[("login", "feature_disabled")], &["yes: is_reuse_kyc_enabled is off or absent"]),
+    ("password-1", &[("password_change", "trigger_disabled")], &["yes: password_change is absent or not enabled"]),
+    (
+        "bet-8",
+        &[(LARGE, "below_threshold"), (OFTEN, "below_frequency")],
+        &[
+            "what bet of 12.5 USD by ann of tenant acme",
+            "stands line 20",
+            "below_threshold yes: 12.5 USD is less than 100 USD",
+            "yes: 9 bets within 10 min, 10 needed; the next one in time would have reached it",
+            "bets 9 around it",
+            "→ 2026-03-01T12:28:00.000Z bet-8",
+        ],
+    ),
+    (
+        "bet-7",
+        &[(LARGE, "below_threshold"), (OFTEN, "below_frequency")],
+        &["8 bets within 10 min, 10 needed; 2 more in time would have reached it"],
+    ),
+    (
+        "bet-9",
+        &[(LARGE, "below_threshold"), (OFTEN, "required")],
+        &[
+            "below_frequency no: 10 bets within 10 min, 10 needed",
+            "in_cooldown no: nothing fired in the 600 s before",
+            "cool-down from 2026-03-01T12:29:00.000Z until 2026-03-01T12:39:00.000Z, held by bet-9",
+        ],
+    ),
+    (
+        "bet-large",
+        &[(LARGE, "required"), (OFTEN, "below_frequency")],
+        &["below_threshold no: 250 USD reaches the threshold of 100 USD", "1 bet within 10 min"],
+    ),
+    (
+        "login-2",
+        &[("login", "in_cooldown")],
+        &[
+            "holds_claim no: it was not decided before",
+            "yes: event login-1 fired at 2026-03-01T12:00:00.000Z; the next may fire from 2026-03-01T12:10:00.000Z on",
+        ],
+    ),
+    (
+        "login-3",
+        &[("login", "required")],
+        &["no: the last one fired at 2026-03-01T12:00:00.000Z; its cool-down ended at 2026-03-01T12:10:00.000Z"],
+    ),
+    (
+        "deposit-1",
+        &[("deposit", "required")],
+        &["no: 5 USD; any amount does", "in_cooldown no: this trigger has no cool-down"],
+    ),
+    ("login-1", &[("login", "required")], &["again on line 23 login: required it was decided before, on line 1"]),
+];
 
 #[tokio::test]
 async fn each_rule_of_a_recording_is_told_with_its_numbers() {
     let files = Files::new();
-    let (large, often) = ("large_bet_placement", "high_frequency_betting");
-    for (event, want, words) in [
-        ("stranger", vec![("login", "tenant_unknown")], vec!["preferences none", "yes: the tenant has no preferences"]),
-        ("switched-off", vec![("login", "feature_disabled")], vec!["yes: is_reuse_kyc_enabled is off or absent"]),
-        (
-            "password-1",
-            vec![("password_change", "trigger_disabled")],
-            vec!["yes: password_change is absent or not enabled"],
-        ),
-        (
-            "bet-8",
-            vec![(large, "below_threshold"), (often, "below_frequency")],
-            vec![
-                "what bet of 12.5 USD by ann of tenant acme",
-                "stands line 20",
-                "below_threshold yes: 12.5 USD is less than 100 USD",
-                "yes: 9 bets within 10 min, 10 needed; the next one in time would have reached it",
-                "bets 9 around it",
-                "→ 2026-03-01T12:28:00.000Z bet-8",
-            ],
-        ),
-        (
-            "bet-7",
-            vec![(large, "below_threshold"), (often, "below_frequency")],
-            vec!["8 bets within 10 min, 10 needed; 2 more in time would have reached it"],
-        ),
-        (
-            "bet-9",
-            vec![(large, "below_threshold"), (often, "required")],
-            vec![
-                "below_frequency no: 10 bets within 10 min, 10 needed",
-                "in_cooldown no: nothing fired in the 600 s before",
-                "cool-down from 2026-03-01T12:29:00.000Z until 2026-03-01T12:39:00.000Z, held by bet-9",
-            ],
-        ),
-        (
-            "bet-large",
-            vec![(large, "required"), (often, "below_frequency")],
-            vec!["below_threshold no: 250 USD reaches the threshold of 100 USD", "1 bet within 10 min"],
-        ),
-        (
-            "login-2",
-            vec![("login", "in_cooldown")],
-            vec![
-                "holds_claim no: it was not decided before",
-                "yes: event login-1 fired at 2026-03-01T12:00:00.000Z; the next may fire from 2026-03-01T12:10:00.000Z on",
-            ],
-        ),
-        (
-            "login-3",
-            vec![("login", "required")],
-            vec!["no: the last one fired at 2026-03-01T12:00:00.000Z; its cool-down ended at 2026-03-01T12:10:00.000Z"],
-        ),
-        (
-            "deposit-1",
-            vec![("deposit", "required")],
-            vec!["no: 5 USD; any amount does", "in_cooldown no: this trigger has no cool-down"],
-        ),
-        (
-            "login-1",
-            vec![("login", "required")],
-            vec!["again on line 23 login: required it was decided before, on line 1"],
-        ),
-    ] {
+    for (event, want, words) in RECORDED {
         let explanation = files.explain(event, None).await.unwrap();
-        assert_eq!(decisions(&explanation), want, "{event}");
+        assert_eq!(decisions(&explanation), *want, "{event}");
         let text = told(&explanation);
-        for words in words {
+        for words in *words {
             assert!(text.contains(words), "{event}: {words:?} is not in\n{}", tell::text(&explanation, Colour::Off));
         }
         let required = want.iter().any(|(_, decision)| *decision == "required");
@@ -282,296 +263,6 @@ fn flags_that_contradict_say_what_goes_together() {
     }
     let at = parse("--config c --event e --at a/b/3/77").unwrap_or_else(|_| panic!("it parses")).args.at;
     assert_eq!(at, Some(Source { topic: "a/b".into(), partition: 3, offset: 77 }));
-}
-
-/// What a running deployment holds of one event that was written to `activity` a second after it occurred.
-struct World {
-    config: Config,
-    event: Event,
-    written_after: u64,
-    evaluated: Option<bool>,
-    preferences: Result<Option<Preferences>, String>,
-    log: Result<Vec<Bet>, String>,
-    claims: Result<Vec<Claim>, String>,
-    /// The trigger of a command of the event's, and the version of its preferences.
-    command: Option<(Trigger, Facts, &'static str)>,
-}
-
-const MINUTE: i64 = 60_000;
-
-fn place(offset: i64) -> Source {
-    Source { topic: "activity".into(), partition: 3, offset }
-}
-
-impl World {
-    fn new(kind: &str, more: &str) -> Self {
-        let yaml = "roles: [evaluate]\nkafka: {brokers: none}\npreferences: {source: directory, directory: none}";
-        let text = line("acme", "ann", "this", kind, 30, more);
-        let Decoded::Event(event) = event::decode(Some(text.as_bytes()), &Rates::default()) else { panic!("{text}") };
-        Self {
-            config: Config::from_yaml(yaml, std::iter::empty()).unwrap(),
-            event,
-            written_after: 1,
-            evaluated: Some(true),
-            preferences: Ok(Some(preferences::decode(PREFERENCES.as_bytes()).unwrap())),
-            log: Ok(Vec::new()),
-            claims: Ok(Vec::new()),
-            command: None,
-        }
-    }
-
-    fn bet() -> Self {
-        Self::new("bet", r#","amount":1"#)
-    }
-
-    fn own(&self) -> Bet {
-        Bet { at: self.event.occurred_at, id: bet_id(&self.event.id), arrival: arrival(&place(7)) }
-    }
-
-    /// A bet so many minutes from the event's time.
-    fn bet_at(&self, minutes: i64) -> Bet {
-        let number = 1_000 + minutes;
-        Bet { at: Timestamp(self.event.occurred_at.0 + minutes * MINUTE), id: number as u64, arrival: number as u32 }
-    }
-
-    /// So many bets before the event, a minute apart, and the event itself.
-    fn logged(mut self, before: i64) -> Self {
-        let own = self.own();
-        self.log = Ok((1..=before).rev().map(|minutes| self.bet_at(-minutes)).chain([own]).collect());
-        self
-    }
-
-    fn claimed(mut self, claims: &[(&str, i64)]) -> Self {
-        let claim = |(event, minutes): &(&str, i64)| Claim {
-            at: Timestamp(self.event.occurred_at.0 + minutes * MINUTE),
-            event: bet_id(&EventId::new(event).unwrap()),
-        };
-        self.claims = Ok(claims.iter().map(claim).collect());
-        self
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self
-    }
-
-    fn trail(&self, written_at: Timestamp) -> Trail {
-        let mut trail = Trail {
-            commands: Ok(HashMap::new()),
-            outcomes: Ok(HashMap::new()),
-            names: HashMap::new(),
-            since: written_at,
-        };
-        if let (Some((trigger, facts, version)), Ok(commands), Ok(outcomes)) =
-            (self.command, &mut trail.commands, &mut trail.outcomes)
-        {
-            let terms = Terms {
-                issued_at: written_at.plus(std::time::Duration::from_millis(250)),
-                max_age: std::time::Duration::from_secs(600),
-                reference: ReferenceChoice::CommandId,
-            };
-            let command = Command::new(&self.event, trigger, facts, place(7), Some(version.to_owned()), terms);
-            let session = Session {
-                token: "very-secret".into(),
-                token_expires_at: written_at,
-                links: vec![("l".into(), "secret-link".into())],
-            };
-            let outcome = Outcome::new(&command, "r".to_owned(), Ending::SessionCreated(session), 2, terms.issued_at);
-            outcomes.insert(command.id, outcome);
-            commands.insert(command.id, Issued { command, source: place(99), written_at: None });
-        }
-        trail
-    }
-
-    fn explanation(self) -> Explanation {
-        let written_at = self.event.occurred_at.plus(std::time::Duration::from_secs(self.written_after));
-        let trail = self.trail(written_at);
-        let tested = self.event.activity.kind().tests();
-        let names = [("this", bet_id(&self.event.id)), ("before", bet_id(&EventId::new("before").unwrap()))];
-        let is_bet = tested.contains(&Trigger::HighFrequencyBetting);
-        let traces = Traces {
-            config: &self.config,
-            source: place(7),
-            written_at: Some(written_at),
-            now: written_at.plus(std::time::Duration::from_secs(5)),
-            preferences: self.preferences,
-            log: is_bet.then_some(self.log),
-            claims: tested.iter().map(|trigger| (*trigger, self.claims.clone())).collect(),
-            trail,
-            evaluated: self.evaluated,
-            names: names.map(|(name, hash)| (hash, name.to_owned())).into(),
-            event: self.event,
-        };
-        traces.explanation()
-    }
-}
-
-#[test]
-fn the_traces_of_a_live_event_are_told_with_the_rules() {
-    let often = |world: World| (world, "high_frequency_betting");
-    let login = |change: fn(World) -> World| (change(World::new("login", "")), "login");
-    let frequency = |count| {
-        Facts::Frequency(crate::domain::window::Reach {
-            count,
-            within_minutes: 10,
-            needed: count,
-            timeliness: crate::domain::window::Timeliness::InTime,
-        })
-    };
-    let away = || "Redis: away".to_owned();
-    for ((world, trigger), decision, words) in [
-        (
-            often(World::bet().logged(8)),
-            "below_frequency",
-            vec!["9 bets within 10 min, 10 needed; the next one in time would have reached it", "bets 9 around it"],
-        ),
-        // It fired, and says so whatever the clock and the cool-down say now.
-        (
-            often(World::bet().logged(9).claimed(&[("this", 0)]).with(|world| {
-                world.command = Some((Trigger::HighFrequencyBetting, frequency(10), "2026-01-01T00:00:00Z"));
-            })),
-            "required",
-            vec![
-                "holds_claim yes: it fired",
-                "issued at",
-                "activity/3/99",
-                "session_created",
-                "after 2 calls",
-                "held by this",
-            ],
-        ),
-        // What others appended later changes nothing.
-        (
-            often(World::bet().logged(8).with(|world| {
-                let later = world.bet_at(1);
-                world.log.as_mut().unwrap().push(later);
-            })),
-            "below_frequency",
-            vec!["9 bets within 10 min", "bets 9 around it"],
-        ),
-        (
-            often(World::bet().logged(8).with(|world| {
-                let later = world.bet_at(60);
-                world.log.as_mut().unwrap().push(later);
-            })),
-            "below_frequency",
-            vec!["9 bets within 10 min", "the count may have been greater then"],
-        ),
-        (
-            often(World::bet().with(|world| world.log = Ok(vec![world.bet_at(60)]))),
-            "unknown",
-            vec!["the window does not hold this bet: it aged out; its 1 records are from"],
-        ),
-        (often(World::bet()), "unknown", vec!["the customer's window is empty"]),
-        (
-            often(World::bet().with(|world| {
-                world.command = Some((Trigger::HighFrequencyBetting, frequency(12), "2025-12-31T00:00:00Z"));
-            })),
-            "required",
-            vec![
-                "its command says 12 bets within 10 min",
-                "decided by preferences 2025-12-31T00:00:00Z; the rules above are told by those of today, 2026-01-01T00:00:00Z",
-            ],
-        ),
-        (
-            often(World::bet().with(|world| (world.log, world.claims) = (Err(away()), Err(away())))),
-            "unknown",
-            vec!["below_frequency unknown: Redis: away"],
-        ),
-        (
-            often(World::bet().logged(9).with(|world| world.preferences = Err("no answer".to_owned()))),
-            "unknown",
-            vec!["preferences unknown: no answer", "tenant_unknown unknown: no answer", "bets 10 around it"],
-        ),
-        (
-            often(World::bet().with(|world| {
-                world.log = Ok((1..=9).map(|minutes| world.bet_at(-minutes)).collect());
-                world.evaluated = Some(false);
-            })),
-            "required",
-            vec!["it is not evaluated yet", "10 bets within 10 min", "bets 10 around it"],
-        ),
-        (
-            login(|world| world.with(|world| world.written_after = 901)),
-            "event_too_old",
-            vec!["yes: 901 s old when it was written to its topic, which estimates", "the limit is 900 s"],
-        ),
-        (
-            login(|world| world.claimed(&[("this", 0)]).with(|world| world.written_after = 901)),
-            "required",
-            vec!["holds_claim yes: it fired", "its command is not on the topic"],
-        ),
-        (
-            login(|world| world.claimed(&[("before", -9), ("later", 5)])),
-            "in_cooldown",
-            vec![
-                "yes: event before fired at 2026-03-01T12:21:00.000Z; the next may fire from 2026-03-01T12:31:00.000Z on",
-            ],
-        ),
-        (
-            login(|world| world.claimed(&[("later", 5)])),
-            "in_cooldown",
-            vec!["it fired at 2026-03-01T12:35:00.000Z", "that is a later event"],
-        ),
-        (
-            login(|world| world.claimed(&[("later", 120)])),
-            "unknown",
-            vec!["in_cooldown unknown: its claims are no longer kept; they are for 3600 s"],
-        ),
-        (
-            login(|world| world.with(|world| world.claims = Err("Redis: away".to_owned()))),
-            "unknown",
-            vec!["holds_claim unknown: Redis: away", "event_too_old no: 1 s old"],
-        ),
-        (
-            login(|world| world.claimed(&[("before", -10)])),
-            "unknown",
-            vec!["no: the last one fired at 2026-03-01T12:20:00.000Z", "none was issued, nor does it hold a claim"],
-        ),
-        (
-            login(|world| {
-                world.with(|world| {
-                    world.preferences = Ok(Some(Preferences::OFF));
-                    world.command = Some((Trigger::Login, Facts::Plain, "2026-01-01T00:00:00Z"));
-                })
-            }),
-            "required",
-            vec!["yes: a command was issued; by what is in force now it would be feature_disabled"],
-        ),
-        (
-            login(|world| {
-                world.with(|world| {
-                    world.claims = Err("Redis: away".to_owned());
-                    world.command = Some((Trigger::Login, Facts::Plain, "2026-01-01T00:00:00Z"));
-                })
-            }),
-            "required",
-            vec!["required yes: a command was issued", "issued at 2026-03-01T12:30:01.250Z"],
-        ),
-    ] {
-        let explanation = world.explanation();
-        let told_of = told(&explanation);
-        let tested = explanation.triggers.iter().find(|tested| tested.trigger.name() == trigger).unwrap();
-        assert_eq!(tested.decision, decision, "{}", tell::text(&explanation, Colour::Off));
-        for words in words {
-            assert!(told_of.contains(words), "{words:?} is not in\n{}", tell::text(&explanation, Colour::Off));
-        }
-        let json = String::from_utf8(encode(&explanation).unwrap()).unwrap();
-        assert!(!json.contains("secret") && !told_of.contains("secret"), "{json}");
-        let id = CommandId::of(&TenantId::new("acme").unwrap(), tested.trigger, &EventId::new("this").unwrap());
-        let want = (decision == "required").then(|| id.to_string());
-        assert_eq!(tested.command_id, want);
-    }
-}
-
-#[test]
-fn a_preference_that_asks_no_window_shows_none() {
-    let explanation = World::bet().logged(3).with(|world| world.preferences = Ok(None)).explanation();
-    assert_eq!(
-        decisions(&explanation),
-        [("large_bet_placement", "tenant_unknown"), ("high_frequency_betting", "tenant_unknown")]
-    );
-    assert!(explanation.triggers.iter().all(|tested| tested.window.is_none()));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::live::Traces;
+use super::traces::Traces;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::{Bound, Trigger};
 use crate::domain::window::{Bet, Reach, WindowRule, judge};
