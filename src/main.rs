@@ -121,7 +121,10 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
         Verb::Backtest(args) => block_on(backtest::run(args))?,
-        Verb::Explain(args) => block_on(explain::run(args))?,
+        Verb::Explain(args) => {
+            let config = args.cluster().map(|path| load(path, None)).transpose()?;
+            block_on(explain::run(args, config))?;
+        }
         Verb::Record(args) => {
             let config = args.config().map(|path| load(path, None)).transpose()?;
             block_on(async { record::run(args, config, shutdown::token()?).await })?;
