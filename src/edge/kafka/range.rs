@@ -327,9 +327,13 @@ fn find_again(consumer: &BaseConsumer<RangeContext>, span: &mut Span) -> Result<
     if next == span.end {
         return Ok(());
     }
+    // A partition whose position was lost is not fetched any more; a seek would be refused.
     let unreadable =
         |source| RangeError::Unreadable { topic: span.topic.to_string(), partition: span.partition, source };
-    consumer.seek(&span.topic, span.partition, Offset::Offset(next), plan::QUESTION).map_err(unreadable)
+    let mut partition = TopicPartitionList::new();
+    partition.add_partition_offset(&span.topic, span.partition, Offset::Offset(next)).map_err(unreadable)?;
+    consumer.incremental_unassign(&partition).map_err(unreadable)?;
+    consumer.incremental_assign(&partition).map_err(unreadable)
 }
 
 /// Ends the fetching of a partition that was read to its end.
