@@ -172,7 +172,7 @@ impl RangeReader {
     }
 
     /// The next record in the order of time.
-    pub fn next(&mut self) -> Result<Next<'_>, RangeError> {
+    pub fn next_record(&mut self) -> Result<Next<'_>, RangeError> {
         while let Some(place) = self.wanting.last().copied() {
             match self.look(place)? {
                 Look::Held => self.held.push(Reverse((self.lanes[place].time, place))),
