@@ -78,9 +78,8 @@ fn deeds(events: usize) -> Vec<(String, String)> {
         tenants: 2,
         customers_per_tenant: 50_000,
         burst_share: 0.002,
-        repeated_share: 0.0,
-        malformed_share: 0.0,
         seed: 1,
+        ..Cast::default()
     };
     let mut customers = Synthetic::new(cast, "bench").expect("a cast");
     let now = clock::now();
