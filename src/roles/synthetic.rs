@@ -83,7 +83,10 @@ pub struct Deed {
 /// What a record is meant to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nature {
-    Event { tenant: String, id: String },
+    Event {
+        tenant: String,
+        id: String,
+    },
     /// An event that was sent before.
     Repeat,
     /// What cannot be processed.

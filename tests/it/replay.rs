@@ -36,12 +36,23 @@ fn synthetic_events_are_followed_to_their_sessions() {
     let report = stack.directory.path().join("load.html");
     let common = ["--synthetic", "--rate", "1000", "--tenants", "2", "--customers", "300", "--json"];
     let wild = ["--repeated", "1%", "--malformed", "1%", "--late", "5%", "--out-of-order", "5%", "--bursts", "1%"];
-    let more = ["--events", "2000", "--seed", "7", "--preferences", &preferences, "--slo", "lost=0,repeated=0,dead_letters=0,max<60s"];
+    let more = [
+        "--events",
+        "2000",
+        "--seed",
+        "7",
+        "--preferences",
+        &preferences,
+        "--slo",
+        "lost=0,repeated=0,dead_letters=0,max<60s",
+    ];
     let page = ["--report", &report.display().to_string()].map(str::to_owned);
     let page: Vec<&str> = page.iter().map(String::as_str).collect();
     let (status, json) = figures(replay(&stack, &[&common[..], &wild, &more, &page].concat()));
     assert_eq!(status, Some(0), "{json}");
-    for (name, want) in [("produced", 2_000), ("decided", 2_000), ("lost", 0), ("repeated", 0), ("failed", 0), ("unexpected", 0)] {
+    for (name, want) in
+        [("produced", 2_000), ("decided", 2_000), ("lost", 0), ("repeated", 0), ("failed", 0), ("unexpected", 0)]
+    {
         assert_eq!(json[name], want, "{name}: {json}");
     }
     let commands = json["commands"].as_u64().unwrap();
@@ -55,7 +66,9 @@ fn synthetic_events_are_followed_to_their_sessions() {
     let of = |kind: &str, name: &str| json["latency_ms"][kind][name].as_f64().unwrap();
     for kind in ["command", "outcome"] {
         assert!(of(kind, "p50") > 0.0 && of(kind, "p50") <= of(kind, "p90") && of(kind, "p90") <= of(kind, "p99"));
-        assert!(of(kind, "p99") <= of(kind, "p999") && of(kind, "p999") <= of(kind, "max") && of(kind, "max") < 60_000.0);
+        assert!(
+            of(kind, "p99") <= of(kind, "p999") && of(kind, "p999") <= of(kind, "max") && of(kind, "max") < 60_000.0
+        );
     }
     assert!(of("outcome", "p50") >= of("command", "p50"), "an outcome follows its command: {json}");
     let by_trigger: u64 =
@@ -65,7 +78,8 @@ fn synthetic_events_are_followed_to_their_sessions() {
     assert!(!std::fs::read(&report).unwrap().is_empty());
 
     // The objective that cannot be met says so, one line a term.
-    let mut missed = replay(&stack, &[&common[..], &["--events", "300", "--slo", "p50<0.001ms,lost=0,rate>1000000"]].concat());
+    let mut missed =
+        replay(&stack, &[&common[..], &["--events", "300", "--slo", "p50<0.001ms,lost=0,rate>1000000"]].concat());
     assert_eq!(missed.wait_exit(PATIENCE).code(), Some(1));
     let stderr = missed.stderr();
     let broken: Vec<&str> = stderr.lines().filter(|line| line.contains("is not met")).collect();

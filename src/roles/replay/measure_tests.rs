@@ -39,8 +39,7 @@ fn command(event: &str) -> Command {
 
 fn end(measure: &mut Measure, event: &str, token: &str, now: u64) {
     let session = Session { token: token.to_owned(), token_expires_at: Timestamp(1), links: Vec::new() };
-    let outcome =
-        Outcome::new(&command(event), "r".to_owned(), Ending::SessionCreated(session), 1, Timestamp(0));
+    let outcome = Outcome::new(&command(event), "r".to_owned(), Ending::SessionCreated(session), 1, Timestamp(0));
     measure.outcome(&outcome, &outcome::encode(&outcome), now);
 }
 

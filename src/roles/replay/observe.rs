@@ -119,12 +119,16 @@ impl Reader {
         if topic == self.topics.commands {
             match command::decode(payload) {
                 Ok(command) => self.shared.measure().command(&command, now),
-                Err(rejection) => tracing::warn!(error = rejection.error, "a record of the commands topic is no command"),
+                Err(rejection) => {
+                    tracing::warn!(error = rejection.error, "a record of the commands topic is no command")
+                }
             }
         } else if topic == self.topics.outcomes {
             match outcome::decode(payload) {
                 Ok(outcome) => self.shared.measure().outcome(&outcome, payload, now),
-                Err(rejection) => tracing::warn!(error = rejection.error, "a record of the outcomes topic is no outcome"),
+                Err(rejection) => {
+                    tracing::warn!(error = rejection.error, "a record of the outcomes topic is no outcome")
+                }
             }
         } else if let Ok(letter) = dead_letter::decode(record.headers())
             && self.begin.is_since(&letter.source.topic, letter.source.partition, letter.source.offset)

@@ -158,12 +158,15 @@ mod tests {
             })
             .collect();
         let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
-        assert_eq!(titles, [
-            "Latency of the slowest one in so many",
-            "Events a second",
-            "Events that wait to be decided",
-            "Event to command"
-        ]);
+        assert_eq!(
+            titles,
+            [
+                "Latency of the slowest one in so many",
+                "Events a second",
+                "Events that wait to be decided",
+                "Event to command"
+            ]
+        );
         assert_eq!(charts[1].series[1].points[..2], [(1.0, 1_000.0), (2.0, 1_000.0)]);
         assert!(charts[2].series[0].points.iter().all(|(_, lag)| (*lag - 50.0).abs() < 1e-9));
         assert_eq!(charts[0].series.len(), 1, "what was not measured is not drawn");

@@ -11,11 +11,16 @@ use super::span;
 pub(super) enum Rate {
     Constant(f64),
     /// From the first to the second over the whole run.
-    Ramp { from: f64, to: f64 },
+    Ramp {
+        from: f64,
+        to: f64,
+    },
     /// One after the other, each for its time; the last one ends the run.
     Steps(Vec<(f64, Duration)>),
     /// As the events' own times say, so many times as fast.
-    Recorded { factor: f64 },
+    Recorded {
+        factor: f64,
+    },
     /// As fast as possible.
     Max,
 }
@@ -134,7 +139,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), want, "{text}");
         }
-        for text in ["", "0", "-1", "fast", "1..", "0..0", "1000:", "1000:0s", "recorded*0", "NaN", "inf", "1e9", "0:5s"] {
+        for text in
+            ["", "0", "-1", "fast", "1..", "0..0", "1000:", "1000:0s", "recorded*0", "NaN", "inf", "1e9", "0:5s"]
+        {
             assert_eq!(text.parse::<Rate>(), Err(ALLOWED.to_owned()), "{text}");
         }
     }

@@ -176,10 +176,10 @@ mod tests {
         for (slo, want) in [
             ("p99<=250ms,repeated=0,dead_letters=0", vec![]),
             ("p99 < 250ms", vec!["p99 < 250ms is not met: it was 250.000 ms"]),
-            ("command.p99>0.25s, lost=0", vec![
-                "command.p99>0.25s is not met: it was 250.000 ms",
-                "lost=0 is not met: it was 3",
-            ]),
+            (
+                "command.p99>0.25s, lost=0",
+                vec!["command.p99>0.25s is not met: it was 250.000 ms", "lost=0 is not met: it was 3"],
+            ),
             ("outcome.p50<2s,rate>=1000", vec!["rate>=1000 is not met: it was 999.5"]),
             ("max<1s", vec!["max<1s is not met: nothing was measured"]),
         ] {

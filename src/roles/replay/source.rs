@@ -29,7 +29,10 @@ pub(super) struct Recorder {
 pub(super) enum Next<'a> {
     Draft(Draft<'a>),
     /// A line that cannot be sent: its number and the reason.
-    Bad { number: u64, reason: String },
+    Bad {
+        number: u64,
+        reason: String,
+    },
     End,
 }
 

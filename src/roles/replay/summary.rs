@@ -125,9 +125,14 @@ impl Measured<'_> {
             ("produced", self.produced, format!("{:.1} a second, sent up to {} ms late", self.rate(), Ms(Some(late)))),
             ("decided", self.decided, self.plateau_remark()),
             ("commands", counts.commands, again(counts.commands_repeated)),
-            ("outcomes", counts.outcomes, format!("{} sessions{}", grouped(sessions), and(&again(counts.outcomes_repeated)))),
+            (
+                "outcomes",
+                counts.outcomes,
+                format!("{} sessions{}", grouped(sessions), and(&again(counts.outcomes_repeated))),
+            ),
             (self.lost_word(), self.lost(), {
-                let missing = missing.map(|missing| format!(", {} commands missing", grouped(missing))).unwrap_or_default();
+                let missing =
+                    missing.map(|missing| format!(", {} commands missing", grouped(missing))).unwrap_or_default();
                 format!("{} events undecided, {} commands without outcome{missing}", grouped(events), grouped(commands))
             }),
             ("repeated", counts.repeated, String::new()),
@@ -139,7 +144,11 @@ impl Measured<'_> {
             ("bad lines", counts.bad_lines, "of the recording, not sent"),
             ("untimed", counts.untimed, "commands whose event was sent too long ago"),
             ("unfollowed", counts.unfollowed, "commands beyond those that are followed"),
-            ("unexpected", self.compared.map_or(0, |(_, unexpected)| unexpected), "commands that nothing offline asks for"),
+            (
+                "unexpected",
+                self.compared.map_or(0, |(_, unexpected)| unexpected),
+                "commands that nothing offline asks for",
+            ),
         ] {
             if count > 0 {
                 rows.push((name, count, remark.to_owned()));
@@ -159,7 +168,8 @@ impl Measured<'_> {
         let mut remark = codes.join(", ");
         let malformed = self.measure.counts.malformed;
         if malformed > 0 {
-            let _ = write!(remark, "{}{} sent malformed", if remark.is_empty() { "" } else { "; " }, grouped(malformed));
+            let _ =
+                write!(remark, "{}{} sent malformed", if remark.is_empty() { "" } else { "; " }, grouped(malformed));
         }
         remark
     }
@@ -230,7 +240,11 @@ impl fmt::Display for Measured<'_> {
         }
         writeln!(f)?;
         let head = ["count", "p50", "p90", "p99", "p99.9", "max"];
-        writeln!(f, "{:<28}{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}", "ms", head[0], head[1], head[2], head[3], head[4], head[5])?;
+        writeln!(
+            f,
+            "{:<28}{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "ms", head[0], head[1], head[2], head[3], head[4], head[5]
+        )?;
         for (name, latency) in self.latencies() {
             let Percentiles { p50, p90, p99, p999, max } = latency.percentiles();
             let count = grouped(latency.count());
