@@ -54,6 +54,8 @@ pub enum Met {
 
 /// How long the brokers may take to say which topics there are.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The client gives up an event that the brokers do not take within half a minute.
+const FLUSH: Duration = Duration::from_secs(35);
 /// How long is waited for what was sent once somebody has asked to stop.
 const BRIEFLY: Duration = Duration::from_secs(5);
 
@@ -189,7 +191,7 @@ impl Run {
                 _ = ticks.tick() => self.look(&progress),
             }
         };
-        self.drain(&progress).await?;
+        self.drain(&progress).await;
         self.look(&progress);
         progress.end();
         self.tell(sent)
@@ -222,34 +224,48 @@ impl Run {
     }
 
     /// Waits until everything has come to its end, within bounds.
-    async fn drain(&self, progress: &Progress) -> anyhow::Result<()> {
-        let mut deadline = Instant::now() + self.args.drain;
-        let mut briefly = false;
+    async fn drain(&self, progress: &Progress) {
+        self.until(progress, FLUSH, async || self.loader.waiting() == 0).await;
         let mut ends: Option<Vec<End>> = None;
-        let mut ticks = tokio::time::interval(Duration::from_millis(50));
-        while Instant::now() < deadline {
-            ticks.tick().await;
-            self.look(progress);
-            if self.stop.is_cancelled() && !briefly {
-                briefly = true;
-                deadline = deadline.min(Instant::now() + BRIEFLY);
-            }
+        let settled = async || {
             let (produced, decided) = self.totals();
-            if self.loader.waiting() > 0 || decided < produced {
-                continue;
+            if decided < produced {
+                return false;
             }
             // What decided them is written before they count as decided, so the topics end behind it.
-            match &ends {
-                None => {
-                    let observer = Arc::clone(&self.observer);
-                    ends = Some(tokio::task::spawn_blocking(move || observer.ends()).await??);
-                }
-                Some(ends) if !self.observer.has_read(ends) => {}
-                Some(_) if self.args.no_outcomes || self.shared.measure().without_outcome() == 0 => return Ok(()),
-                Some(_) => {}
+            if ends.is_none() {
+                ends = self.ends().await;
+            }
+            let read = ends.as_ref().is_some_and(|ends| self.observer.has_read(ends));
+            read && (self.args.no_outcomes || self.shared.measure().without_outcome() == 0)
+        };
+        self.until(progress, self.args.drain, settled).await;
+    }
+
+    /// Shows where it stands until it is done, or the time is over; that is soon once somebody has asked to stop.
+    async fn until(&self, progress: &Progress, within: Duration, mut done: impl AsyncFnMut() -> bool) {
+        let mut deadline = Instant::now() + within;
+        let mut told = false;
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            self.look(progress);
+            if !told && self.stop.is_cancelled() {
+                told = true;
+                deadline = deadline.min(Instant::now() + BRIEFLY);
+            }
+            if done().await || Instant::now() >= deadline {
+                return;
             }
         }
-        Ok(())
+    }
+
+    /// Where the topics end now; nothing, and a note, where the brokers do not say.
+    async fn ends(&self) -> Option<Vec<End>> {
+        let observer = Arc::clone(&self.observer);
+        let asked = tokio::task::spawn_blocking(move || observer.ends()).await;
+        let ends = asked.context("asking failed").and_then(|ends| ends);
+        ends.inspect_err(|error| self.shared.note(format!("{error:#}"))).ok()
     }
 
     /// The summary, the report, and whether it was good enough.

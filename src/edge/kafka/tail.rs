@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{ClientError, Connection};
 
@@ -68,6 +68,19 @@ impl Tailed<'_> {
     }
 }
 
+/// Logs what goes wrong, which the end of a partition is not.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, reason, "the Kafka client that reads along");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// How far each partition has been read.
 struct Reached {
     partitions: Vec<(End, AtomicI64)>,
@@ -96,7 +109,7 @@ impl Tail {
         from: Vec<End>,
         mut seen: impl FnMut(&Tailed<'_>) + Send + 'static,
     ) -> Result<Self, TailError> {
-        let consumer: BaseConsumer = connection
+        let consumer: BaseConsumer<Quiet> = connection
             .client(&[("fetch.wait.max.ms", "20"), ("fetch.queue.backoff.ms", "5")])?
             // A name is asked for; nothing joins it and nothing is committed.
             .set("group.id", "stepup-tail")
@@ -104,7 +117,7 @@ impl Tail {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true")
-            .create()
+            .create_with_context(Quiet)
             .map_err(ClientError::Refused)?;
         let mut assignment = TopicPartitionList::new();
         for end in &from {
@@ -150,7 +163,7 @@ impl Drop for Tail {
     }
 }
 
-fn read(consumer: &BaseConsumer, reached: &Reached, stop: &AtomicBool, seen: &mut impl FnMut(&Tailed<'_>)) {
+fn read(consumer: &BaseConsumer<Quiet>, reached: &Reached, stop: &AtomicBool, seen: &mut impl FnMut(&Tailed<'_>)) {
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(Duration::from_millis(100)) {
             None => {}
