@@ -66,8 +66,6 @@ pub struct ReplayArgs {
     /// The activity topic to write to, where the configuration has several.
     #[arg(long, value_name = "TOPIC")]
     pub(super) topic: Option<String>,
-    #[command(flatten)]
-    pub(super) customers: Customers,
     /// Keep the ids of a recording as they are: events that were decided before are repeats.
     #[arg(long, requires = "recording")]
     pub(super) keep_ids: bool,
@@ -84,7 +82,7 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub(super) no_outcomes: bool,
     /// Decide the same events offline by these preferences, one <tenant_id>.json each, and count commands that did not
-    /// come as lost. Customers must have no past: leave --run-id and the ids as they are.
+    /// come as lost. Customers must have no past in the deployment: synthetic ones of a new run have none.
     #[arg(long, value_name = "DIR")]
     pub(super) preferences: Option<PathBuf>,
     /// What must hold, or the exit status is 1, as in p99<250ms,outcome.p99<1s,lost=0,repeated=0,dead_letters=0,rate>=900.
@@ -99,6 +97,9 @@ pub struct ReplayArgs {
     /// Show neither progress nor words, only the summary.
     #[arg(long)]
     pub(super) quiet: bool,
+    // Last, for its heading holds for all that follows.
+    #[command(flatten)]
+    pub(super) customers: Customers,
 }
 
 /// Who the synthetic customers are and how their senders behave. A share is 0.01 or 1%.
