@@ -11,8 +11,9 @@ use stepup::roles::demo::DemoArgs;
 use stepup::roles::explain::ExplainArgs;
 use stepup::roles::hold::in_full;
 use stepup::roles::record::RecordArgs;
+use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, record, run, schema, session_api};
+use stepup::roles::{backtest, check, demo, explain, record, replay, run, schema, session_api};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -30,6 +31,8 @@ enum Verb {
     Demo(DemoArgs),
     /// Run the processor.
     Run(RunArgs),
+    /// Put load on a running deployment, and measure it end to end.
+    Replay(Box<ReplayArgs>),
     /// Decide over recorded events offline.
     Backtest(BacktestArgs),
     /// Tell one event's decision, step by step.
@@ -113,6 +116,14 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             let config = load(&args.config, args.roles.as_deref())?;
             start_logging(&config)?;
             block_on(async { run::run(config, shutdown::token()?).await })?;
+        }
+        Verb::Replay(args) => {
+            args.check().map_err(Failure::Usage)?;
+            let config = load(&args.config, None)?;
+            let colour = telemetry::stderr_colour();
+            telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            let met = block_on(async { replay::run(*args, config, shutdown::token()?).await })?;
+            return Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Verb::Check(args) => {
             let config = load(&args.config, None)?;

@@ -179,6 +179,7 @@ async fn drive(
         repeated_share: 0.005,
         malformed_share: 0.002,
         seed: args.seed,
+        ..Cast::default()
     };
     let run = clock::now().0.to_string();
     let mut customers = Synthetic::new(cast, &run).context("no customers")?;

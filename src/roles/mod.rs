@@ -13,6 +13,7 @@ pub mod processor;
 pub mod progress;
 pub mod record;
 pub mod recording_args;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod schema;

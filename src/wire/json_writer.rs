@@ -55,6 +55,13 @@ impl Object<'_> {
     }
 }
 
+/// A JSON string by itself.
+pub fn text(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    string(&mut out, text);
+    out
+}
+
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();

@@ -12,6 +12,7 @@ mod operation;
 mod packaging;
 mod readme;
 mod record;
+mod replay;
 mod report;
 mod schemas;
 pub mod services;
