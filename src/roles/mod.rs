@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod hold;
 pub mod offline;
+mod place;
 pub mod processor;
 pub mod progress;
 pub mod record;
