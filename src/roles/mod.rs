@@ -11,6 +11,7 @@ pub mod hold;
 pub mod offline;
 pub mod processor;
 pub mod progress;
+pub mod receipt;
 pub mod report;
 pub mod run;
 pub mod schema;

@@ -11,6 +11,7 @@ pub mod json_writer;
 pub mod outcome;
 pub mod preferences;
 pub mod preferences_update;
+pub mod receipt;
 pub mod retry;
 pub mod session;
 pub mod session_answers;
