@@ -112,6 +112,7 @@ pub struct Topics {
     pub outcomes: String,
     pub retries: String,
     pub dead_letters: String,
+    pub receipts: String,
 }
 
 /// `Debug` shows no password.
@@ -190,7 +191,17 @@ pub struct Evaluate {
     claim_retention: Duration,
     pub cooldown: Cooldowns,
     pub rates: Rates,
+    pub receipts: Receipts,
     pub batch_size: usize,
+}
+
+/// Which decisions get a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipts {
+    Off,
+    /// Those that a command follows from.
+    Required,
+    All,
 }
 
 impl Evaluate {

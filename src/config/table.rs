@@ -69,6 +69,12 @@ pub const KEYS: &[KeyDoc] = &[
     of("kafka.topics.retries", TOPIC, Some("stepup-retries"), "Where commands wait for their next try"),
     of("kafka.topics.dead_letters", TOPIC, Some("stepup-dead-letters"), "Where goes what cannot be processed"),
     of(
+        "kafka.topics.receipts",
+        TOPIC,
+        Some("stepup-receipts"),
+        "Where receipts go; not used while evaluate.receipts is off",
+    ),
+    of(
         "kafka.properties",
         Kind::Map { values: &Kind::Text("a text, number or boolean"), names: Names::Dotted },
         Some("{}"),
@@ -227,6 +233,12 @@ pub const KEYS: &[KeyDoc] = &[
         },
         Some("{}"),
         "US dollars for one unit of a currency",
+    ),
+    of(
+        "evaluate.receipts",
+        Kind::OneOf(&["off", "required", "all"]),
+        Some("off"),
+        "Which decisions get a receipt by which they can be made again: none, those that ask somebody, or all",
     ),
     of("evaluate.batch_size", whole(1, 10_000), Some("1000"), "The most events decided in one step"),
     of(

@@ -33,6 +33,7 @@ kafka:
     outcomes: verification-outcomes
     retries: stepup-retries
     dead_letters: stepup-dead-letters
+    receipts: stepup-receipts
   properties: {}
   properties_files: {}
 redis:
@@ -83,6 +84,7 @@ evaluate:
     deposit: 0s
     withdrawal: 0s
   rates: {}
+  receipts: off
   batch_size: 1000
 dispatch:
   max_command_age: 10m
@@ -119,6 +121,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("kafka.topics.outcomes", "x", "x", &[]),
     ("kafka.topics.retries", "x", "x", &[]),
     ("kafka.topics.dead_letters", "x", "x", &[]),
+    ("kafka.topics.receipts", "x", "x", &[]),
     ("kafka.properties", "{linger.ms: 5, log_level: 6}", "linger.ms: 5\n  log_level: 6", &[]),
     ("kafka.properties_files", "{sasl.password: /run/p}", "sasl.password: /run/p", &[]),
     ("redis.url", "rediss://me:hunter2@r:1/2", "\"rediss://me:***@r:1/2\"", &[]),
@@ -165,6 +168,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
         &[],
     ),
     ("evaluate.rates", "{EUR: 1.080, JPY: '0.0064'}", "EUR: 1.08\n  JPY: 0.0064", &[]),
+    ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),
     ("dispatch.concurrency", "64", "64", &[]),
@@ -419,7 +423,7 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
     (
         "kafka:\n  brokers: x\n  topics:\n    comands: y",
         &[],
-        "config.yaml:4: kafka.topics.comands: unknown key, did you mean commands? allowed here: activity, commands, outcomes, retries, dead_letters",
+        "config.yaml:4: kafka.topics.comands: unknown key, did you mean commands? allowed here: activity, commands, outcomes, retries, dead_letters, receipts",
     ),
     (
         "+redis:\n  pasword: hunter2",

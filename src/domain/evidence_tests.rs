@@ -100,7 +100,8 @@ fn evidence_that_holds_less_or_more_than_the_rules_read_is_told() {
     use Contradiction::*;
     let free = Some(ClaimAnswer::Free);
     let since = Some(ClaimAnswer::CoolingDown { since: AT.minus(MINUTE) });
-    let old = LastRules { max_event_age: Some(Duration::from_secs(1)), retention: Duration::from_secs(59), ..last(free) };
+    let old =
+        LastRules { max_event_age: Some(Duration::from_secs(1)), retention: Duration::from_secs(59), ..last(free) };
     let window = || betting(2, Some(Bets::Log(Vec::new())), None).window;
     for (evidence, want, field) in [
         (betting(2, None, None), NoWindow, "window"),

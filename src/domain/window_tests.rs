@@ -462,7 +462,7 @@ proptest! {
         bets in bets(),
         agains in prop::collection::vec(again(), 0..12),
     ) {
-        let log = with_repeats(numbered(bets, 0), &agains);
+        let log = with_repeats(bets, &agains);
         for asked in &log {
             let judged_by = as_of(&log, asked, &rule).unwrap();
             prop_assert!(judged_by.len() <= rule.max_entries + 1);

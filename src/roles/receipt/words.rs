@@ -12,12 +12,14 @@ use crate::wire::receipt::{Difference, Receipt};
 
 /// One line for a receipt, and one more for each field that differs.
 pub(super) fn line(number: u64, outcome: &Rerun) -> String {
-    let named = |receipt: &Receipt| {
-        format!("{}  {} {}", receipt.id.0, receipt.evidence.trigger, receipt.decision.name())
-    };
+    let named =
+        |receipt: &Receipt| format!("{}  {} {}", receipt.id.0, receipt.evidence.trigger, receipt.decision.name());
     match outcome {
         Rerun::Same(receipt) if outcome.believed() => {
-            format!("line {number}: same, but for its window, which is too large to be judged again  {}\n", named(receipt))
+            format!(
+                "line {number}: same, but for its window, which is too large to be judged again  {}\n",
+                named(receipt)
+            )
         }
         Rerun::Same(receipt) => format!("line {number}: same  {}\n", named(receipt)),
         Rerun::Differs(receipt, differences) => {
@@ -26,7 +28,10 @@ pub(super) fn line(number: u64, outcome: &Rerun) -> String {
         }
         Rerun::Contradicted(receipt, contradiction) => {
             let field = contradiction.field();
-            format!("line {number}: DIFFERS  {}\n    {field}: this version finds that {contradiction}\n", named(receipt))
+            format!(
+                "line {number}: DIFFERS  {}\n    {field}: this version finds that {contradiction}\n",
+                named(receipt)
+            )
         }
         Rerun::Unreadable(rejection) => format!("line {number}: UNREADABLE  {}\n", rejection.error),
     }

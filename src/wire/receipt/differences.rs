@@ -43,12 +43,9 @@ mod tests {
 
     #[test]
     fn each_field_that_differs_is_named_with_what_both_say() {
-        let found = differences(
-            br#"{"a":1,"b":{"c":"x","d":2},"e":[1]}"#,
-            br#"{"a":1,"b":{"c":"y","f":true},"e":[1]}"#,
-        );
-        let told: Vec<_> =
-            found.iter().map(|d| (d.field.as_str(), d.one.as_deref(), d.other.as_deref())).collect();
+        let found =
+            differences(br#"{"a":1,"b":{"c":"x","d":2},"e":[1]}"#, br#"{"a":1,"b":{"c":"y","f":true},"e":[1]}"#);
+        let told: Vec<_> = found.iter().map(|d| (d.field.as_str(), d.one.as_deref(), d.other.as_deref())).collect();
         assert_eq!(
             told,
             [("b.c", Some("\"x\""), Some("\"y\"")), ("b.d", Some("2"), None), ("b.f", None, Some("true"))]

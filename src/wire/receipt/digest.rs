@@ -58,7 +58,9 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Sha256::of(b"abc").to_string(), abc);
         assert_eq!(abc.parse(), Ok(Sha256::of(b"abc")));
-        for text in ["", &abc[1..], &abc.to_uppercase(), &format!("{abc}0"), &abc.replace('b', "g"), &abc.replace("ba", "é")] {
+        for text in
+            ["", &abc[1..], &abc.to_uppercase(), &format!("{abc}0"), &abc.replace('b', "g"), &abc.replace("ba", "é")]
+        {
             assert_eq!(text.parse::<Sha256>(), Err(InvalidSha256), "{text}");
         }
     }

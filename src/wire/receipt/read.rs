@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::read_decision::{self, reach};
 use super::{
-    LastRules, MAX_BETS, MAX_BYTES, PreferencesVersion, Receipt, ReceiptId, VERSION, WindowEvidence, encode, preferences,
+    LastRules, MAX_BETS, MAX_BYTES, PreferencesVersion, Receipt, ReceiptId, VERSION, WindowEvidence, encode,
+    preferences,
 };
 use crate::domain::claim::ClaimAnswer;
 use crate::domain::event::{Activity, Event};

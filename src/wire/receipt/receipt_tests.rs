@@ -136,11 +136,10 @@ fn a_receipt_stands_there_as_the_format_says() {
 
 #[test]
 fn the_id_is_that_of_what_was_decided_and_what_it_was() {
-    let id = |tenant, trigger, event| {
-        ReceiptId::of(&TenantId::new(tenant).unwrap(), trigger, &EventId::new(event).unwrap())
-    };
+    let id =
+        |tenant, trigger, event| ReceiptId::of(&TenantId::new(tenant).unwrap(), trigger, &EventId::new(event).unwrap());
     // Ids stand on topics and in archives. They must never change.
-    assert_eq!(id("acme", Trigger::Deposit, "d-1").0.to_string(), "GOLDEN");
+    assert_eq!(id("acme", Trigger::Deposit, "d-1").0.to_string(), "3f0db0d8-9ac5-5155-9868-db26e2cd356d");
     assert_ne!(id("acme", Trigger::Deposit, "d-1"), id("acme", Trigger::Deposit, "d-2"));
     assert_ne!(id("acme", Trigger::Deposit, "d-1"), id("acme", Trigger::Withdrawal, "d-1"));
     assert_ne!(id("acme", Trigger::Deposit, "d-1"), id("b", Trigger::Deposit, "d-1"));
@@ -166,12 +165,7 @@ fn a_broken_receipt_is_refused_by_its_field() {
             "cause.type must be a type of activity that tests the trigger",
         ),
         (&deposit, r#""amount":"1234.5","topic""#, r#""topic""#, "cause.amount is missing"),
-        (
-            &deposit,
-            &ab,
-            &ab.to_uppercase(),
-            "cause.sha256 must be 64 hexadecimal digits in lower case",
-        ),
+        (&deposit, &ab, &ab.to_uppercase(), "cause.sha256 must be 64 hexadecimal digits in lower case"),
         (
             &deposit,
             r#"{"deposit":{"enabled""#,
@@ -221,7 +215,10 @@ fn what_says_the_same_in_another_form_is_no_receipt() {
     ] {
         assert!(good.contains(from), "{from}");
         let rejection = decode(good.replacen(from, to, 1).as_bytes()).unwrap_err();
-        assert!(rejection.error.starts_with("the record is not in its canonical form from byte "), "{to}: {rejection:?}");
+        assert!(
+            rejection.error.starts_with("the record is not in its canonical form from byte "),
+            "{to}: {rejection:?}"
+        );
         assert_eq!(rejection.code, RejectCode::InvalidJson);
     }
     assert!(decode(format!("{good}\n").as_bytes()).is_err());
@@ -242,7 +239,7 @@ fn the_largest_receipt_is_within_its_bound_and_a_greater_window_is_summed() {
     let mut origin = origin(&evidence, Some(long));
     origin.software = "9".repeat(64);
     let bytes = encode(&Receipt::new(origin, evidence, decision));
-    assert!((60_000..MAX_BYTES - 8_000).contains(&bytes.len()) || bytes.len() < MAX_BYTES, "{}", bytes.len());
+    assert!((50_000..MAX_BYTES).contains(&bytes.len()), "{}", bytes.len());
     assert!(decode(&bytes).is_ok());
 
     let mut summed = betting(1);
@@ -346,7 +343,8 @@ proptest! {
         let receipt = Receipt::new(origin(&evidence, updated_at), evidence, decision);
         let bytes = encode(&receipt);
         prop_assert!(bytes.len() <= MAX_BYTES);
-        prop_assert_eq!(decode(&bytes).as_ref(), Ok(&receipt));
+        let read = decode(&bytes);
+        prop_assert_eq!(read.as_ref(), Ok(&receipt));
         let again = receipt.again().map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(encode(&again), bytes);
     }
