@@ -9,10 +9,11 @@ use reqwest::Url;
 use super::settings::Settings;
 use super::{
     Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Receipts,
-    Redis, Role, Secret, SessionApi, Source, Start, Store, Topics, Windows, duration,
+    Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
+use crate::domain::ids::TenantId;
 use crate::domain::money::{Amount, Rates};
 use crate::domain::trigger::Trigger;
 
@@ -52,6 +53,7 @@ fn kafka(settings: &Settings) -> Result<Kafka, ConfigError> {
         topics: Topics {
             activity: settings.list("kafka.topics.activity", topic)?,
             commands: settings.required("kafka.topics.commands", topic)?,
+            shadow_commands: settings.required("kafka.topics.shadow_commands", topic)?,
             outcomes: settings.required("kafka.topics.outcomes", topic)?,
             retries: settings.required("kafka.topics.retries", topic)?,
             dead_letters: settings.required("kafka.topics.dead_letters", topic)?,
@@ -146,7 +148,29 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
         rates: rates(settings)?,
         receipts: settings.one_of("evaluate.receipts", receipts)?,
         batch_size: settings.whole("evaluate.batch_size")?,
+        shadow: shadow(settings)?,
+        candidate: candidate(settings)?,
     })
+}
+
+fn shadow(settings: &Settings) -> Result<Shadow, ConfigError> {
+    let triggers = settings.list("evaluate.shadow.triggers", Trigger::from_name)?;
+    let tenants = settings.list("evaluate.shadow.tenants", |text| TenantId::new(text).ok())?;
+    Ok(Shadow { triggers: triggers.into_iter().collect(), tenants: tenants.into_iter().collect() })
+}
+
+fn candidate(settings: &Settings) -> Result<Option<Source>, ConfigError> {
+    let url = settings.optional("evaluate.candidate.url", |text| web(text).map(|_| text.to_owned()))?;
+    let directory = settings.optional("evaluate.candidate.directory", path)?;
+    match (url, directory) {
+        (Some(_), Some(_)) => Err(settings.refuse(
+            "evaluate.candidate.directory",
+            "cannot be set together with evaluate.candidate.url; leave one of the two out",
+        )),
+        (Some(url), None) => Ok(Some(Source::Http { url })),
+        (None, Some(path)) => Ok(Some(Source::Directory { path })),
+        (None, None) => Ok(None),
+    }
 }
 
 fn cooldowns(settings: &Settings) -> Result<Cooldowns, ConfigError> {

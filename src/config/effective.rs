@@ -11,6 +11,8 @@ use super::{
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
+use crate::domain::ids::TenantId;
+use crate::domain::trigger::Trigger;
 
 /// A value as the file would hold it.
 pub(super) enum Shown {
@@ -86,6 +88,7 @@ fn kafka(kafka: &Kafka) -> Lines {
         ("kafka.group_id", kafka.group_id.as_str().into()),
         ("kafka.topics.activity", Shown::List(kafka.topics.activity.clone())),
         ("kafka.topics.commands", kafka.topics.commands.as_str().into()),
+        ("kafka.topics.shadow_commands", kafka.topics.shadow_commands.as_str().into()),
         ("kafka.topics.outcomes", kafka.topics.outcomes.as_str().into()),
         ("kafka.topics.retries", kafka.topics.retries.as_str().into()),
         ("kafka.topics.dead_letters", kafka.topics.dead_letters.as_str().into()),
@@ -168,6 +171,12 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         Receipts::Required => "required",
         Receipts::All => "all",
     };
+    let shadow = &evaluate.shadow;
+    let (url, directory) = match &evaluate.candidate {
+        None => (None, None),
+        Some(Source::Http { url }) => (Some(url.clone()), None),
+        Some(Source::Directory { path }) => (None, Some(path.as_path())),
+    };
     let default = ("default".to_owned(), duration::written(cooldowns.default));
     let named = cooldowns.named.iter().map(|(trigger, time)| (trigger.to_string(), duration::written(*time)));
     let rates = evaluate.rates.iter().map(|(code, rate)| (code.to_owned(), rate.to_string()));
@@ -178,6 +187,10 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.claim_retention", evaluate.claim_retention.into()),
         ("evaluate.cooldown", Shown::Map(std::iter::once(default).chain(named).collect())),
         ("evaluate.rates", Shown::Map(rates.collect())),
+        ("evaluate.shadow.triggers", Shown::List(shadow.triggers.iter().map(Trigger::to_string).collect())),
+        ("evaluate.shadow.tenants", Shown::List(shadow.tenants.iter().map(TenantId::to_string).collect())),
+        ("evaluate.candidate.url", url.into()),
+        ("evaluate.candidate.directory", directory.into()),
         ("evaluate.receipts", receipts.into()),
         ("evaluate.batch_size", evaluate.batch_size.into()),
     ]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::{ClaimAnswer, Intent};
-use super::decide::{Decision, Facts, Freshness, Known, Verdict, conclude, judge};
+use super::decide::{Decision, Facts, Freshness, Known, Mode, Verdict, conclude, judge};
 use super::event::Event;
 use super::preferences::{FrequencyBound, Preferences, Setting};
 use super::time::Timestamp;
@@ -48,6 +48,7 @@ pub enum Bets {
 /// What rules 6 to 9 read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRules {
+    pub mode: Mode,
     pub max_event_age: Option<Duration>,
     pub cooldown: Duration,
     pub retention: Duration,
@@ -125,7 +126,7 @@ impl Evidence {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
-        Ok(conclude(facts, freshness, last.answer, last.cooldown))
+        Ok(conclude(facts, freshness, last.answer, last.cooldown, last.mode))
     }
 }
 

@@ -37,7 +37,7 @@ fn login(last: Option<LastRules>) -> Evidence {
 }
 
 fn last(answer: Option<ClaimAnswer>) -> LastRules {
-    LastRules { max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer }
+    LastRules { mode: Mode::Live, max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer }
 }
 
 fn bet(at: Timestamp, id: u64) -> Bet {
@@ -75,6 +75,9 @@ fn every_rule_decides_from_its_evidence() {
         (Evidence { last: Some(last(free)), ..deposit("10", threshold) }, "required first"),
         (login(Some(last(held))), "required again"),
         (login(Some(last(cooling))), "in_cooldown"),
+        (login(Some(LastRules { mode: Mode::Shadow, ..last(cooling) })), "in_cooldown"),
+        (login(Some(LastRules { mode: Mode::Shadow, ..last(free) })), "shadowed first"),
+        (login(Some(LastRules { mode: Mode::Shadow, ..last(held) })), "shadowed again"),
         (login(Some(LastRules { cooldown: Duration::ZERO, ..last(None) })), "required first"),
         (login(short(free, 59)), "event_too_old"),
         (login(short(held, 59)), "required again"),
@@ -87,8 +90,10 @@ fn every_rule_decides_from_its_evidence() {
     ] {
         let decision = evidence.decide().unwrap();
         let standing = match decision {
-            Decision::Required { standing: Standing::First, .. } => " first",
-            Decision::Required { standing: Standing::Again, .. } => " again",
+            Decision::Required { standing, .. } | Decision::Shadowed { standing, .. } => match standing {
+                Standing::First => " first",
+                Standing::Again => " again",
+            },
             _ => "",
         };
         assert_eq!(format!("{}{standing}", decision.name()), want, "{evidence:?}");

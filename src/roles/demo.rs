@@ -94,6 +94,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
     for (topic, partitions) in [
         ("activity", 8),
         ("verification-commands", 8),
+        ("stepup-shadow-commands", 8),
         ("verification-outcomes", 8),
         ("stepup-retries", 8),
         ("stepup-dead-letters", 8),

@@ -12,10 +12,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::{Holder, Stopped};
-use super::walk::{self, Arrival, Tested, Windowed};
+use super::walk::{self, Arrival, Ledgers, Tested, Windowed};
 use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
-use crate::domain::decide::Decision;
+use crate::domain::decide::{Decision, Mode};
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::time::Timestamp;
@@ -33,13 +33,15 @@ use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
 use crate::wire::{command, window};
 
+pub mod candidate;
 mod compactions;
+use candidate::Beside;
 use compactions::Compactions;
 
 /// The edges of the role, and what it goes by.
 pub struct Evaluate<W, C, K, S> {
     pub windows: W,
-    pub claims: C,
+    pub claims: Ledgers<C>,
     pub sink: K,
     pub preferences: Arc<PreferencesCache<S>>,
     pub settings: Settings,
@@ -49,6 +51,8 @@ pub struct Evaluate<W, C, K, S> {
     pub topics: Topics,
     pub metrics: Metrics,
     pub holder: Holder,
+    /// Where decided batches go to be decided by the candidate preferences, if there are any.
+    pub candidate: Option<Beside>,
 }
 
 /// A batch whose bets are recorded.
@@ -181,7 +185,7 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     /// Decides, sends what follows, awaits the acknowledgements, counts, and reports the records finished.
     async fn finish(
         &self,
-        recorded: Recorded,
+        mut recorded: Recorded,
         progress: &Progress,
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
         let decide = || {
@@ -200,12 +204,15 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
         self.count(&recorded, &tested, &commands, clock::now());
         progress.finish(recorded.batch.iter().map(|record| record.position));
+        if let Some(candidate) = &self.candidate {
+            candidate.give(std::mem::take(&mut recorded.arrivals), &tested, now).await;
+        }
         Ok((recorded.windowed.compactions, last_of_each_partition(&recorded.batch)))
     }
 
     /// A command that could not be written for a while is issued again: its time begins when it can be delivered.
     fn renew(&self, record: &mut Outgoing) {
-        if record.topic != self.topics.commands {
+        if record.topic != self.topics.commands && record.topic != self.topics.shadow_commands {
             return;
         }
         if let Some(Ok(mut command)) = record.payload.as_deref().map(command::decode) {
@@ -227,15 +234,28 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         let terms = Terms { issued_at: now, max_age: self.max_command_age, reference: self.settings.reference };
         let mut commands = Vec::new();
         for one in tested {
-            let Decision::Required { facts, .. } = one.decision else { continue };
+            let (facts, topic) = match one.decision {
+                Decision::Required { facts, .. } => (facts, &self.topics.commands),
+                Decision::Shadowed { facts, .. } => (facts, &self.topics.shadow_commands),
+                Decision::TenantUnknown
+                | Decision::FeatureDisabled
+                | Decision::TriggerDisabled
+                | Decision::BelowThreshold { .. }
+                | Decision::BelowFrequency(_)
+                | Decision::EventTooOld { .. }
+                | Decision::InCooldown { .. } => continue,
+            };
             let arrival = &recorded.arrivals[one.event];
             let record = &records[recorded.records[one.event]];
             let version = arrival.preferences.as_ref().and_then(|preferences| preferences.updated_at.clone());
             let command = Command::new(&arrival.event, one.trigger, facts, record.position.source(), version, terms);
-            tracing::debug!(command = %command.id, trigger = %one.trigger, tenant = %command.tenant, "required");
-            commands.push((command.tenant.clone(), one.trigger, record.timestamp));
+            let (decision, tenant) = (one.decision.name(), &command.tenant);
+            tracing::debug!(command = %command.id, trigger = %one.trigger, %tenant, decision);
+            if let Decision::Required { .. } = one.decision {
+                commands.push((command.tenant.clone(), one.trigger, record.timestamp));
+            }
             let key = command::key(&command.tenant, &command.customer);
-            outgoing.push(Outgoing::new(&self.topics.commands, Some(key), command::encode(&command)));
+            outgoing.push(Outgoing::new(topic, Some(key), command::encode(&command)));
         }
         commands
     }
@@ -253,7 +273,11 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
             self.metrics.events(Some(&arrival.event.tenant), Some(kind), EventResult::Decided, 1);
         }
         for one in tested {
-            self.metrics.decisions(&recorded.arrivals[one.event].event.tenant, one.trigger, &one.decision, 1);
+            let tenant = &recorded.arrivals[one.event].event.tenant;
+            self.metrics.decisions(tenant, one.trigger, &one.decision, 1);
+            if self.settings.shadow.mode(tenant, one.trigger) == Mode::Shadow {
+                self.metrics.shadow_decision(tenant, one.trigger, &one.decision);
+            }
         }
         for (tenant, trigger, since) in commands {
             self.metrics.commands(tenant, *trigger, 1);

@@ -140,7 +140,7 @@ fn tell(number: &u64, history: &[Arrival], tested: &[&Tested], rules: &Rules) ->
         if let Some(reach) = one.decision.reach() {
             tell_window(&mut text, history, reach);
         }
-        if let Decision::Required { .. } = one.decision {
+        if one.decision.fires() {
             let id = CommandId::of(&event.tenant, one.trigger, &event.id);
             let _ = writeln!(text, "  command           {id}");
         }
@@ -174,19 +174,9 @@ fn steps(preferences: Option<&Preferences>, one: &Tested, cooldown: Duration) ->
         steps.push(("below_frequency", format!("yes: {}", counted(reach))));
         return steps;
     }
-    let facts = match &one.decision {
-        Decision::EventTooOld { facts, .. } | Decision::InCooldown { facts, .. } | Decision::Required { facts, .. } => {
-            Some(*facts)
-        }
-        Decision::TenantUnknown
-        | Decision::FeatureDisabled
-        | Decision::TriggerDisabled
-        | Decision::BelowThreshold { .. }
-        | Decision::BelowFrequency(_) => None,
-    };
-    match facts {
+    match one.decision.facts() {
         Some(Facts::Amount(amount)) => steps.push(("below_threshold", format!("no: {amount} USD reaches it"))),
-        Some(Facts::Frequency(reach)) => steps.push(("below_frequency", format!("no: {}", counted(reach)))),
+        Some(Facts::Frequency(reach)) => steps.push(("below_frequency", format!("no: {}", counted(*reach)))),
         Some(Facts::Plain) | None => {}
     }
     steps.extend(claim_steps(&one.decision, cooldown));
@@ -197,17 +187,21 @@ fn claim_steps(decision: &Decision, cooldown: Duration) -> Vec<(&'static str, St
     let none = cooldown.is_zero();
     let holds = ("holds a claim", "no".to_owned());
     match decision {
-        Decision::Required { standing: Standing::Again, .. } => {
-            vec![("holds a claim", "yes: it was decided before".to_owned()), ("required", "yes, again".to_owned())]
+        Decision::Required { standing: Standing::Again, .. } | Decision::Shadowed { standing: Standing::Again, .. } => {
+            vec![("holds a claim", "yes: it was decided before".to_owned()), (decision.name(), "yes, again".to_owned())]
         }
-        Decision::Required { standing: Standing::First, .. } if none => {
-            vec![("in_cooldown", "no: this trigger has no cool-down".to_owned()), ("required", "yes".to_owned())]
+        Decision::Required { standing: Standing::First, .. } | Decision::Shadowed { standing: Standing::First, .. }
+            if none =>
+        {
+            vec![("in_cooldown", "no: this trigger has no cool-down".to_owned()), (decision.name(), "yes".to_owned())]
         }
-        Decision::Required { standing: Standing::First, .. } => vec![
-            holds,
-            ("in_cooldown", format!("no: nothing fired in the {} s before", cooldown.as_secs())),
-            ("required", "yes: it takes the claim".to_owned()),
-        ],
+        Decision::Required { standing: Standing::First, .. } | Decision::Shadowed { standing: Standing::First, .. } => {
+            vec![
+                holds,
+                ("in_cooldown", format!("no: nothing fired in the {} s before", cooldown.as_secs())),
+                (decision.name(), "yes: it takes the claim".to_owned()),
+            ]
+        }
         Decision::InCooldown { since, until, .. } => {
             vec![holds, ("in_cooldown", format!("yes: it fired at {since}; the next may fire from {until} on"))]
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::{Evaluate, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
-use crate::domain::decide::{Decision, Freshness, Known, Verdict, conclude, judge};
+use crate::domain::decide::{Decision, Freshness, Known, Mode, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::preferences::{FrequencyBound, Preferences};
@@ -123,10 +123,17 @@ impl Customers {
     }
 }
 
+/// Where claims are kept: those that count, and those of the triggers that are in shadow.
+#[derive(Debug, Clone)]
+pub struct Ledgers<C> {
+    pub live: C,
+    pub shadow: C,
+}
+
 /// Decides every event of the batch for every trigger that it tests, in order. `now` is the clock by which an event is
 /// too old; without one none is.
 pub async fn decide<C: Claims>(
-    claims: &C,
+    claims: &Ledgers<C>,
     arrivals: &[Arrival],
     windowed: &Windowed,
     settings: &Evaluate,
@@ -140,7 +147,9 @@ pub async fn decide<C: Claims>(
         for trigger in arrival.event.activity.kind().tests() {
             let verdict = judge(&arrival.event, *trigger, known, windowed.reaches[event]);
             if let Verdict::Candidate(_) = verdict {
-                candidates.push(Candidate { event, trigger: *trigger, freshness: freshness(arrival, settings, now) });
+                let mode = settings.shadow.mode(&arrival.event.tenant, *trigger);
+                let freshness = freshness(arrival, settings, now);
+                candidates.push(Candidate { event, trigger: *trigger, freshness, mode });
             }
             judged.push((event, *trigger, verdict));
         }
@@ -153,7 +162,7 @@ pub async fn decide<C: Claims>(
             Verdict::Decided(decision) => decision,
             Verdict::Candidate(facts) => {
                 let (candidate, answer) = concluded.next()?;
-                conclude(facts, candidate.freshness, answer, settings.cooldown.of(trigger))
+                conclude(facts, candidate.freshness, answer, settings.cooldown.of(trigger), candidate.mode)
             }
         };
         Some(Tested { event, trigger, decision })
@@ -167,6 +176,7 @@ struct Candidate {
     event: usize,
     trigger: Trigger,
     freshness: Freshness,
+    mode: Mode,
 }
 
 fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> Freshness {
@@ -175,15 +185,14 @@ fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> 
 
 /// One answer for each candidate; none where its trigger has no cool-down and takes no claims.
 async fn ask<C: Claims>(
-    claims: &C,
+    claims: &Ledgers<C>,
     arrivals: &[Arrival],
     candidates: &[Candidate],
     settings: &Evaluate,
     outlive: Duration,
 ) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
     let mut answers = vec![None; candidates.len()];
-    let mut asks = Vec::new();
-    let mut asking = Vec::new();
+    let (mut live, mut shadow) = (Questions::default(), Questions::default());
     for (place, candidate) in candidates.iter().enumerate() {
         let cooldown = settings.cooldown.of(candidate.trigger);
         if cooldown.is_zero() {
@@ -197,7 +206,12 @@ async fn ask<C: Claims>(
             Freshness::TooOld { age, .. } if age > retention => continue,
             Freshness::TooOld { .. } => Intent::Look,
         };
-        asks.push(Ask {
+        let questions = match candidate.mode {
+            Mode::Live => &mut live,
+            Mode::Shadow => &mut shadow,
+        };
+        questions.candidates.push(place);
+        questions.asks.push(Ask {
             tenant: event.tenant.clone(),
             customer: event.customer.clone(),
             trigger: candidate.trigger,
@@ -209,12 +223,25 @@ async fn ask<C: Claims>(
             },
             ttl: retention.saturating_add(cooldown).saturating_add(outlive),
         });
-        asking.push(place);
     }
-    if !asks.is_empty() {
-        for (place, answer) in asking.into_iter().zip(claims.settle(&asks).await?) {
-            answers[place] = Some(answer);
-        }
+    let (of_live, of_shadow) = tokio::try_join!(live.put(&claims.live), shadow.put(&claims.shadow))?;
+    for (place, answer) in live.candidates.into_iter().zip(of_live).chain(shadow.candidates.into_iter().zip(of_shadow))
+    {
+        answers[place] = Some(answer);
     }
     Ok(answers)
+}
+
+/// What one ledger is asked in one go.
+#[derive(Default)]
+struct Questions {
+    asks: Vec<Ask>,
+    /// The place of the candidate of each.
+    candidates: Vec<usize>,
+}
+
+impl Questions {
+    async fn put<C: Claims>(&self, claims: &C) -> Result<Vec<ClaimAnswer>, StoreError> {
+        if self.asks.is_empty() { Ok(Vec::new()) } else { claims.settle(&self.asks).await }
+    }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::json_writer::{self, Object};
 use super::window;
 use crate::domain::claim::ClaimAnswer;
-use crate::domain::decide::{Decision, Facts, Standing};
+use crate::domain::decide::{Decision, Facts, Mode, Standing};
 use crate::domain::evidence::{Bets, Contradiction, Evidence, LastRules, WindowEvidence};
 use crate::domain::ids::{CommandId, EventId, Source, TenantId};
 use crate::domain::time::millis;
@@ -57,7 +57,7 @@ pub struct Receipt {
     /// Over the bytes of the receipt before it.
     pub inputs_sha256: Sha256,
     pub decision: Decision,
-    /// Of the command that follows from the decision.
+    /// Of the command that follows from the decision, in shadow or not.
     pub command: Option<CommandId>,
 }
 
@@ -97,7 +97,7 @@ impl Receipt {
         let event = &evidence.event;
         let mut receipt = Self {
             id: ReceiptId::of(&event.tenant, evidence.trigger, &event.id),
-            command: follows(&decision).then(|| CommandId::of(&event.tenant, evidence.trigger, &event.id)),
+            command: decision.fires().then(|| CommandId::of(&event.tenant, evidence.trigger, &event.id)),
             software: origin.software,
             source: origin.source,
             event_sha256: origin.event_sha256,
@@ -123,11 +123,6 @@ impl Receipt {
         };
         Ok(Self::new(origin, self.evidence.clone(), self.evidence.decide()?))
     }
-}
-
-/// Whether a command follows from a decision.
-fn follows(decision: &Decision) -> bool {
-    matches!(decision, Decision::Required { .. })
 }
 
 /// Writes a receipt, without a line feed.
@@ -215,6 +210,11 @@ fn last_rules(object: &mut Object<'_>, last: &LastRules) {
         object.integer("max_event_age_ms", millis(limit));
     }
     object.object("claims", |object| {
+        let mode = match last.mode {
+            Mode::Live => "live",
+            Mode::Shadow => "shadow",
+        };
+        object.string("mode", mode);
         object.integer("cooldown_ms", millis(last.cooldown));
         object.integer("retention_ms", millis(last.retention));
         match last.answer {
@@ -272,7 +272,7 @@ fn decision(object: &mut Object<'_>, receipt: &Receipt) {
             object.time("since", *since);
             object.time("until", *until);
         }
-        Decision::Required { facts: fired, standing } => {
+        Decision::Required { facts: fired, standing } | Decision::Shadowed { facts: fired, standing } => {
             facts(object, *fired);
             let standing = match standing {
                 Standing::First => "first",

@@ -12,4 +12,5 @@ mod packaging;
 mod readme;
 mod schemas;
 pub mod services;
+mod shadow;
 mod stack;

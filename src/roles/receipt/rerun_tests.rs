@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::domain::claim::ClaimAnswer;
-use crate::domain::decide::Decision;
+use crate::domain::decide::{Decision, Mode};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence::{Evidence, LastRules, WindowEvidence};
 use crate::domain::ids::{CustomerId, EventId, Source, TenantId};
@@ -41,7 +41,7 @@ fn evidence(trigger: Trigger, activity: Activity, setting: Setting) -> Evidence 
 
 fn login() -> Evidence {
     let answer = Some(ClaimAnswer::CoolingDown { since: AT });
-    let last = LastRules { max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer };
+    let last = LastRules { mode: Mode::Live, max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer };
     Evidence { last: Some(last), ..evidence(Trigger::Login, Activity::Plain(ActivityType::Login), Setting::Plain) }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Rerun;
 use crate::domain::claim::ClaimAnswer;
-use crate::domain::decide::{Decision, Facts, Standing};
+use crate::domain::decide::{Decision, Facts, Mode, Standing};
 use crate::domain::evidence::{Bets, Evidence, LastRules};
 use crate::domain::preferences::Setting;
 use crate::domain::window::{Reach, Timeliness};
@@ -108,6 +108,14 @@ fn window(evidence: &Evidence) -> Option<String> {
 }
 
 fn claims(last: &LastRules) -> String {
+    let of = match last.mode {
+        Mode::Live => "",
+        Mode::Shadow => "of the shadow, ",
+    };
+    of.to_owned() + &answered(last)
+}
+
+fn answered(last: &LastRules) -> String {
     let cooldown = last.cooldown.as_secs();
     match last.answer {
         None if last.cooldown.is_zero() => "not asked: the trigger has no cool-down".to_owned(),
@@ -134,7 +142,7 @@ fn decision(decision: &Decision) -> String {
         Decision::InCooldown { facts, since, until } => {
             format!("{name}: it fired at {since}, the next may fire from {until} on{}", fired(*facts))
         }
-        Decision::Required { facts, standing } => {
+        Decision::Required { facts, standing } | Decision::Shadowed { facts, standing } => {
             let again = match standing {
                 Standing::First => "",
                 Standing::Again => " again: it was decided before",

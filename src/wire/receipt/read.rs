@@ -13,6 +13,7 @@ use super::{
     preferences,
 };
 use crate::domain::claim::ClaimAnswer;
+use crate::domain::decide::Mode;
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence::{Bets, Evidence};
 use crate::domain::ids::{CustomerId, EventId, Source, TenantId};
@@ -53,7 +54,7 @@ const WINDOW: [&str; 8] = [
     "event_window_minutes",
     "timeliness",
 ];
-const CLAIMS: [&str; 4] = ["cooldown_ms", "retention_ms", "answer", "since"];
+const CLAIMS: [&str; 5] = ["mode", "cooldown_ms", "retention_ms", "answer", "since"];
 
 /// Reads a receipt. The error names the field, and where the record only is not in its canonical form, the first byte that
 /// should be another.
@@ -238,7 +239,7 @@ fn read_last(max_event_age: Field<'_>, claims: Field<'_>) -> Result<Option<LastR
             None => Ok(None),
         };
     }
-    let [cooldown, retention, answer, since] = members(claims, "claims.", &CLAIMS)?;
+    let [mode, cooldown, retention, answer, since] = members(claims, "claims.", &CLAIMS)?;
     let answer = match answer.text()?.as_deref() {
         None => None,
         Some("held") => Some(ClaimAnswer::Held),
@@ -247,6 +248,11 @@ fn read_last(max_event_age: Field<'_>, claims: Field<'_>) -> Result<Option<LastR
         Some(_) => return Err(answer.invalid("must be held, free or cooling_down")),
     };
     Ok(Some(LastRules {
+        mode: match mode.required_text()?.as_ref() {
+            "live" => Mode::Live,
+            "shadow" => Mode::Shadow,
+            _ => return Err(mode.invalid("must be live or shadow")),
+        },
         max_event_age: max_event_age.raw().map(|_| span(max_event_age)).transpose()?,
         cooldown: span(cooldown)?,
         retention: span(retention)?,

@@ -47,6 +47,7 @@ pub(super) fn read(field: Field<'_>, trigger: Trigger) -> Result<(Decision, Fiel
         "event_too_old" => Decision::EventTooOld { facts: facts()?, age: span(age)?, limit: span(limit)? },
         "in_cooldown" => Decision::InCooldown { facts: facts()?, since: since.time()?, until: until.time()? },
         "required" => Decision::Required { facts: facts()?, standing: self::standing(standing)? },
+        "shadowed" => Decision::Shadowed { facts: facts()?, standing: self::standing(standing)? },
         _ => return Err(name.invalid("must be the name of a decision")),
     };
     Ok((decision, command))

@@ -86,6 +86,7 @@ fn depositing() -> Evidence {
         setting: Some(Setting::Amount(AmountBound { threshold: Some(usd("250")) })),
         window: None,
         last: Some(LastRules {
+            mode: Mode::Live,
             max_event_age: Some(MINUTE * 15),
             cooldown: MINUTE,
             retention: MINUTE * 60,
@@ -122,7 +123,7 @@ fn a_receipt_stands_there_as_the_format_says() {
         + &known
         + r#""is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"deposit":{"enabled":true,"threshold":"250"}}},"#
         + r#""decided_at":"2026-03-01T12:01:00.250Z","max_event_age_ms":900000,"#
-        + r#""claims":{"cooldown_ms":60000,"retention_ms":3600000,"answer":"free"}"#;
+        + r#""claims":{"mode":"live","cooldown_ms":60000,"retention_ms":3600000,"answer":"free"}"#;
     let required = r#""decision":{"name":"required","amount":"1234.5","standing":"first","#;
     for (receipt, inputs, decision) in [
         (betting, frequency, decided.to_owned()),
@@ -185,6 +186,7 @@ fn a_broken_receipt_is_refused_by_its_field() {
         (&bet, &format!(r#","log":"{log}""#), "", "window.bets is missing"),
         (&deposit, r#""answer":"free""#, r#""answer":"taken""#, "claims.answer must be held, free or cooling_down"),
         (&deposit, r#""answer":"free""#, r#""answer":"cooling_down""#, "claims.since is missing"),
+        (&deposit, r#""mode":"live""#, r#""mode":"test""#, "claims.mode must be live or shadow"),
         (&deposit, r#""cooldown_ms":60000,"#, "", "claims.cooldown_ms is missing"),
         (&deposit, r#""name":"required""#, r#""name":"refused""#, "decision.name must be the name of a decision"),
         (&deposit, r#""standing":"first""#, r#""standing":"1st""#, "decision.standing must be first or again"),
@@ -301,7 +303,7 @@ prop_compose! {
         earlier in proptest::collection::vec((0_i64..900_000, any::<u64>(), any::<u32>()), 0..9),
         decided_at in proptest::option::of(0_i64..2_000_000),
         (max_event_age, cooldown, retention) in (proptest::option::of(spans()), spans(), spans()),
-        (answer, since) in (0..3, 0_i64..10_000_000),
+        (answer, since, shadow) in (0..3, 0_i64..10_000_000, any::<bool>()),
     ) -> Evidence {
         let mut event = event(&id, trigger, amount);
         event.customer = CustomerId::new(&customer).unwrap();
@@ -326,8 +328,9 @@ prop_compose! {
                 1 => ClaimAnswer::Free,
                 _ => ClaimAnswer::CoolingDown { since },
             };
+            let mode = if shadow { Mode::Shadow } else { Mode::Live };
             let answer = asking(freshness, cooldown, retention).map(|_| answer);
-            evidence.last = Some(LastRules { max_event_age, cooldown, retention, answer });
+            evidence.last = Some(LastRules { mode, max_event_age, cooldown, retention, answer });
         }
         evidence
     }
