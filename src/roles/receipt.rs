@@ -10,7 +10,10 @@ use crate::domain::outcome::Rejection;
 use crate::edge::recording::Recording;
 use crate::wire::receipt::{self, Difference, Receipt, differences};
 
+mod make;
 mod words;
+
+pub use make::{Grounds, Maker, wanted};
 
 /// How a receipt stands to the rules as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

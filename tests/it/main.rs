@@ -10,6 +10,7 @@ mod end_to_end;
 mod operation;
 mod packaging;
 mod readme;
+mod receipts;
 mod schemas;
 pub mod services;
 mod shadow;
