@@ -10,8 +10,9 @@ use stepup::roles::backtest::BacktestArgs;
 use stepup::roles::demo::DemoArgs;
 use stepup::roles::explain::ExplainArgs;
 use stepup::roles::hold::in_full;
+use stepup::roles::record::RecordArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, run, schema, session_api};
+use stepup::roles::{backtest, check, demo, explain, record, run, schema, session_api};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -33,6 +34,8 @@ enum Verb {
     Backtest(BacktestArgs),
     /// Tell one event's decision, step by step.
     Explain(ExplainArgs),
+    /// Write a range of a topic to a file, with names of people replaced on request.
+    Record(RecordArgs),
     /// Check the configuration, the preferences and every connection, each with its verdict.
     Check(CheckArgs),
     /// List the JSON Schemas, or print one.
@@ -119,6 +122,10 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
         Verb::Backtest(args) => block_on(backtest::run(args))?,
         Verb::Explain(args) => block_on(explain::run(args))?,
+        Verb::Record(args) => {
+            let config = args.config().map(|path| load(path, None)).transpose()?;
+            block_on(async { record::run(args, config, shutdown::token()?).await })?;
+        }
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();
             telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;

@@ -46,6 +46,12 @@ impl Object<'_> {
         object(self.out, fill);
     }
 
+    /// A value that is JSON already and stands there as it is.
+    pub fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
     fn name(&mut self, name: &str) {
         self.out.extend_from_slice(self.separator);
         self.separator = b",";
@@ -115,10 +121,11 @@ mod tests {
             o.integer("n", i64::MIN);
             o.object("o", |inner| inner.string("s", "\u{1f}\"\\\n"));
             o.integer("z", 0);
+            o.raw("r", "[1.50]");
             o.boolean("t", true);
             o.boolean("f", false);
         });
-        let want = r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0,"t":true,"f":false}"#;
+        let want = r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0,"r":[1.50],"t":true,"f":false}"#;
         assert_eq!(nested, want);
     }
 

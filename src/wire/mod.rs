@@ -1,5 +1,6 @@
 //! TRANSLATES. Bytes to domain and back; pure, and the only place that knows serde.
 
+pub mod columns;
 pub mod command;
 pub mod dead_letter;
 pub mod decision;
@@ -8,9 +9,11 @@ pub mod faults;
 pub mod header;
 pub mod json;
 pub mod json_writer;
+pub mod line;
 pub mod outcome;
 pub mod preferences;
 pub mod preferences_update;
+pub mod pseudonym;
 pub mod receipt;
 pub mod retry;
 pub mod session;

@@ -11,6 +11,8 @@ mod operation;
 mod packaging;
 mod readme;
 mod receipts;
+mod record;
+mod report;
 mod schemas;
 pub mod services;
 mod shadow;

@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod offsets;
 pub mod probe;
 pub mod producer;
+pub mod range;
 pub mod records;
 
 use std::collections::BTreeMap;
