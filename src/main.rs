@@ -35,7 +35,7 @@ enum Verb {
     /// Tell one event's decision, step by step.
     Explain(ExplainArgs),
     /// Write a range of a topic to a file, with names of people replaced on request.
-    Record(RecordArgs),
+    Record(Box<RecordArgs>),
     /// Check the configuration, the preferences and every connection, each with its verdict.
     Check(CheckArgs),
     /// List the JSON Schemas, or print one.
@@ -121,10 +121,13 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
         Verb::Backtest(args) => block_on(backtest::run(args))?,
-        Verb::Explain(args) => block_on(explain::run(args))?,
+        Verb::Explain(args) => {
+            let config = args.cluster().map(|path| load(path, None)).transpose()?;
+            block_on(explain::run(args, config))?;
+        }
         Verb::Record(args) => {
             let config = args.config().map(|path| load(path, None)).transpose()?;
-            block_on(async { record::run(args, config, shutdown::token()?).await })?;
+            block_on(async { record::run(*args, config, shutdown::token()?).await })?;
         }
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();

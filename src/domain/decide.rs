@@ -217,6 +217,20 @@ impl Decision {
         }
     }
 
+    /// Whether it fired before: a redelivery or a repeat of an event that holds its claim.
+    pub fn is_repeated(&self) -> bool {
+        match self {
+            Self::Required { standing, .. } | Self::Shadowed { standing, .. } => *standing == Standing::Again,
+            Self::TenantUnknown
+            | Self::FeatureDisabled
+            | Self::TriggerDisabled
+            | Self::BelowThreshold { .. }
+            | Self::BelowFrequency(_)
+            | Self::EventTooOld { .. }
+            | Self::InCooldown { .. } => false,
+        }
+    }
+
     /// Whether the rules say that the customer is to be asked, in shadow or not.
     pub fn fires(&self) -> bool {
         matches!(self, Self::Required { .. } | Self::Shadowed { .. })

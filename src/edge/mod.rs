@@ -7,6 +7,7 @@ pub mod files;
 pub mod kafka;
 pub mod memory;
 pub mod outcomes;
+pub mod peek;
 pub mod preferences;
 pub mod recording;
 pub mod redis;

@@ -18,11 +18,16 @@ pub struct RecordingArgs {
 }
 
 impl RecordingArgs {
+    /// Whether the recording is said to be a table.
+    pub fn is_table(&self) -> bool {
+        self.columns.is_some()
+    }
+
     /// Opens a recording; `-` is the standard input.
     pub fn open(&self, path: &Path) -> anyhow::Result<Recording> {
         let format = match &self.columns {
             Some(columns) => Format::Csv(columns.clone()),
-            None if is_table(path) => bail!("{}: tell with --columns what makes an event", path.display()),
+            None if is_named_like_a_table(path) => bail!("{}: tell with --columns what makes an event", path.display()),
             None => Format::Ndjson,
         };
         Recording::open_as(path, &format).map_err(|error| anyhow::Error::new(error).context(path.display().to_string()))
@@ -30,7 +35,7 @@ impl RecordingArgs {
 }
 
 /// Whether a file is CSV by its name.
-fn is_table(path: &Path) -> bool {
+fn is_named_like_a_table(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     [".csv", ".csv.gz", ".csv.zst", ".tsv"].iter().any(|end| name.ends_with(end))
 }

@@ -54,7 +54,7 @@ pub struct NoColumn {
 
 /// Where each field of an event comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Columns([Option<Origin<String>>; FIELDS.len()]);
+pub struct Columns(Box<[Option<Origin<String>>; FIELDS.len()]>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin<C> {
@@ -103,7 +103,7 @@ impl FromStr for Columns {
             }
         }
         let missing: Vec<_> = (0..REQUIRED).filter(|place| columns[*place].is_none()).map(|at| FIELDS[at]).collect();
-        if missing.is_empty() { Ok(Self(columns)) } else { Err(InvalidColumns::Missing { missing }) }
+        if missing.is_empty() { Ok(Self(Box::new(columns))) } else { Err(InvalidColumns::Missing { missing }) }
     }
 }
 

@@ -7,6 +7,7 @@ mod architecture;
 mod consumer;
 mod delivery;
 mod end_to_end;
+mod explain;
 mod operation;
 mod packaging;
 mod readme;

@@ -1,6 +1,6 @@
 //! Recording: topics on a real Kafka to files, and what the files are good for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, FutureProducer, FutureRecord, Producer as _, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -100,7 +101,7 @@ impl Topic {
         .unwrap();
         let mut payloads = Vec::new();
         loop {
-            match reader.next().unwrap() {
+            match reader.next_record().unwrap() {
                 Next::Record(record) => payloads.push(String::from_utf8(record.payload.unwrap().to_vec()).unwrap()),
                 Next::Waiting => continue,
                 Next::End => return (payloads, reader.spans().cloned().collect()),
@@ -168,15 +169,13 @@ fn a_range_comes_in_the_order_of_time_and_byte_by_byte() {
         assert_eq!(run.stdout, "");
         assert_eq!(lines(topic.path(out)), want, "{out}: {}", run.stderr);
     }
-    let run = topic.record("-", &[]);
-    assert_eq!(run.status, Some(0), "{}", run.stderr);
     let run = stepup(&["record", "--config", &topic.path("stepup.yaml"), "--out", "-"]);
     assert_eq!(run.stdout, all.map(|line| format!("{line}\n")).concat());
     let name = &topic.name;
     for said in [
         format!("{name}[2]@0: empty: the record is empty\n"),
         format!("{name}[0]@1: invalid_json: the record is not JSON\n"),
-        "6 records recorded to -".to_owned(),
+        "6 records recorded to the standard output, ".to_owned(),
         "offsets 0 to 2\n".to_owned(),
         "2 records cannot be lines of a recording: 1 empty, 1 invalid_json\n".to_owned(),
     ] {
@@ -233,7 +232,7 @@ fn the_end_is_where_it_was_however_much_is_written_meanwhile() {
                 let number = sent.fetch_add(1, Ordering::SeqCst);
                 let payload = format!(r#"{{"later":{number}}}"#);
                 let record: BaseRecord<'_, str, str> =
-                    BaseRecord::to(&topic.name).payload(&payload).partition((number % 2) as i32);
+                    BaseRecord::to(&topic.name).payload(payload.as_str()).partition((number % 2) as i32);
                 let _ = producer.send(record);
                 if number % 50 == 0 {
                     producer.flush(Duration::from_secs(10)).unwrap();
@@ -282,6 +281,7 @@ fn the_brokers_own_records_at_the_end_do_not_keep_it_waiting() {
         producer.begin_transaction().unwrap();
         let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic.name).payload(text).partition(0);
         producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(PATIENCE).unwrap();
         if commits {
             producer.commit_transaction(PATIENCE).unwrap()
         } else {
@@ -328,6 +328,66 @@ fn offsets_that_are_gone_are_told() {
 }
 
 #[test]
+fn brokers_that_come_back_are_waited_for_and_others_are_given_up() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("away", 1, 1).unwrap();
+    // Batches are fetched whole.
+    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("batch.num.messages", "2")
+        .create()
+        .unwrap();
+    let payload = format!("\"{}\"", "x".repeat(1_000));
+    for _ in 0..500 {
+        let record: BaseRecord<'_, str, str> = BaseRecord::to("away").payload(payload.as_str());
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    let small = [
+        ("queued.max.messages.kbytes", "1"),
+        ("fetch.message.max.bytes", "2000"),
+        ("queued.min.messages", "1"),
+        ("fetch.wait.max.ms", "10"),
+        ("reconnect.backoff.max.ms", "200"),
+    ];
+    let properties: BTreeMap<_, _> = small.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let open = |patience| {
+        RangeReader::open(&RangeSettings {
+            connection: Connection {
+                brokers: cluster.bootstrap_servers(),
+                properties: properties.clone(),
+                ..Connection::default()
+            },
+            group_id: "unused".to_owned(),
+            topics: vec!["away".to_owned()],
+            from: Bound::Edge,
+            to: Bound::Edge,
+            patience,
+        })
+        .unwrap()
+    };
+    let (mut patient, mut hasty) = (open(PATIENCE), open(Duration::from_secs(1)));
+    for reader in [&mut patient, &mut hasty] {
+        while reader.spans().next().unwrap().records < 5 {
+            assert!(!matches!(reader.next_record().unwrap(), Next::End));
+        }
+    }
+    cluster.broker_down(1).unwrap();
+    let error = loop {
+        match hasty.next_record() {
+            Ok(Next::End) => panic!("it cannot have read all of it"),
+            Ok(Next::Record(_) | Next::Waiting) => {}
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.starts_with("nothing came of away[0] for 1 s; the last trouble: "), "{error}");
+    while !matches!(patient.next_record().unwrap(), Next::Waiting) {}
+    cluster.broker_up(1).unwrap();
+    while !matches!(patient.next_record().unwrap(), Next::End) {}
+    assert_eq!(patient.spans().next().unwrap().records, 500);
+}
+
+#[test]
 fn what_was_recorded_when_somebody_stops_it_is_a_recording() {
     let folder = directory("record");
     let (pipe, out) = (folder.path().join("pipe"), folder.path().join("a.ndjson.zst"));
@@ -336,8 +396,10 @@ fn what_was_recorded_when_somebody_stops_it_is_a_recording() {
     let mut process = StepupProcess::start(&args, &[]);
     // The pipe never ends, so only the signal can end the recording.
     let mut pipe = File::options().read(true).write(true).open(&pipe).unwrap();
-    pipe.write_all(b"{\"number\":0}\n").unwrap();
-    wait_for(PATIENCE, "it has begun", || if names(folder.path()).len() == 2 { Ok(()) } else { Err(process.stderr()) });
+    // Far more than the pipe and a read hold together: when all of it is in, the first of it is recorded.
+    for _ in 0..30_000 {
+        pipe.write_all(b"{\"number\":0}\n").unwrap();
+    }
     process.signal("INT");
     let status = wait_for(PATIENCE, "it ends", || {
         pipe.write_all(b"{\"number\":1}\n").unwrap();
@@ -369,8 +431,11 @@ fn traffic() -> Vec<String> {
             continue;
         }
         let kind = ["bet", "bet", "bet", "bet", "login", "deposit", "new_device_or_location", "yoga"][next(8) as usize];
-        let (tenant, customer, at) =
-            (["acme", "beta", "gamma"][next(3) as usize], next(25), NOON + i64::from(number * 400 + 1 - next(9_000)));
+        let (tenant, customer, at) = (
+            ["acme", "beta", "gamma"][next(3) as usize],
+            next(25),
+            NOON + i64::from(number) * 400 - i64::from(next(9_000)),
+        );
         let at = stepup::domain::time::Timestamp(at);
         let amount =
             ["", r#","amount":"12.50""#, r#","amount":77.7,"currency":"USD""#, r#","amount":1,"currency":"XXX""#]
@@ -423,6 +488,14 @@ fn decisions_over_a_pseudonymised_recording_are_those_over_the_original() {
     };
     let plain: Vec<_> = decisions(&from).into_iter().filter(|line| line["code"] != "missing_field").collect();
     let other = decisions(&topic.path("other.ndjson.gz"));
+    let counts = counted_where_the_same_but_for_names(&plain, &other);
+    for decision in ["required", "in_cooldown", "below_frequency", "below_threshold", "tenant_unknown", "rejected"] {
+        assert!(counts.get(decision).is_some_and(|count| *count > 10), "{decision}: {counts:?}");
+    }
+}
+
+/// Holds decisions against each other, line by line, and counts them.
+fn counted_where_the_same_but_for_names(plain: &[Value], other: &[Value]) -> HashMap<String, u32> {
     let (mut names, mut counts) = (HashMap::new(), HashMap::new());
     let without_names = |line: &Value| {
         let mut line = line.clone();
@@ -432,7 +505,7 @@ fn decisions_over_a_pseudonymised_recording_are_those_over_the_original() {
         line
     };
     assert_eq!(plain.len(), other.len());
-    for (was, is) in plain.iter().zip(&other) {
+    for (was, is) in plain.iter().zip(other) {
         assert_eq!(without_names(was), without_names(is));
         *counts.entry(was["decision"].as_str().unwrap().to_owned()).or_insert(0) += 1;
         if let (Some(tenant), Some(was), Some(is)) =
@@ -442,9 +515,7 @@ fn decisions_over_a_pseudonymised_recording_are_those_over_the_original() {
             assert_eq!(known, is, "{tenant}/{was} has two names");
         }
     }
-    for decision in ["required", "in_cooldown", "below_frequency", "below_threshold", "tenant_unknown", "rejected"] {
-        assert!(counts.get(decision).is_some_and(|count| *count > 10), "{decision}: {counts:?}");
-    }
-    let different: std::collections::HashSet<_> = names.values().collect();
+    let different: HashSet<_> = names.values().collect();
     assert_eq!((names.len(), different.len()), (75, 75), "customers of the same name at other tenants are others");
+    counts
 }

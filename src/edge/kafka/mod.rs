@@ -4,6 +4,7 @@
 //! was reported finished. So its membership in the group does not depend on how slow the world behind it is.
 
 pub mod consumer;
+pub mod find;
 pub mod offsets;
 pub mod probe;
 pub mod producer;

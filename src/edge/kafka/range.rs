@@ -172,7 +172,7 @@ impl RangeReader {
     }
 
     /// The next record in the order of time.
-    pub fn next(&mut self) -> Result<Next<'_>, RangeError> {
+    pub fn next_record(&mut self) -> Result<Next<'_>, RangeError> {
         while let Some(place) = self.wanting.last().copied() {
             match self.look(place)? {
                 Look::Held => self.held.push(Reverse((self.lanes[place].time, place))),
@@ -327,9 +327,13 @@ fn find_again(consumer: &BaseConsumer<RangeContext>, span: &mut Span) -> Result<
     if next == span.end {
         return Ok(());
     }
+    // A partition whose position was lost is not fetched any more; a seek would be refused.
     let unreadable =
         |source| RangeError::Unreadable { topic: span.topic.to_string(), partition: span.partition, source };
-    consumer.seek(&span.topic, span.partition, Offset::Offset(next), plan::QUESTION).map_err(unreadable)
+    let mut partition = TopicPartitionList::new();
+    partition.add_partition_offset(&span.topic, span.partition, Offset::Offset(next)).map_err(unreadable)?;
+    consumer.incremental_unassign(&partition).map_err(unreadable)?;
+    consumer.incremental_assign(&partition).map_err(unreadable)
 }
 
 /// Ends the fetching of a partition that was read to its end.

@@ -14,6 +14,7 @@ use crate::domain::trigger::Trigger;
 use crate::domain::window::Bet;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::outcomes::{DOUBTS_KEPT, EarlierAttempt, KEPT_FOR, MAX_DOUBTS, Outcomes};
+use crate::edge::peek::Peek;
 use crate::edge::windows::{Compaction, CustomerBets, Windows};
 use crate::edge::{Scope, Scoped, StoreError};
 
@@ -135,6 +136,23 @@ fn answer(claims: &mut Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>, ask: 
             }
             answer
         }
+    }
+}
+
+impl Peek for MemoryStore {
+    async fn peek_window(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Vec<Bet>, StoreError> {
+        let key = (tenant.clone(), customer.clone());
+        Ok(self.lock().windows.get_mut(&key).map(|log| log.clone()).unwrap_or_default())
+    }
+
+    async fn peek_claims(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        trigger: Trigger,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let key = (tenant.clone(), customer.clone(), trigger);
+        Ok(self.lock().claims.get_mut(&key).map(|claims| claims.clone()).unwrap_or_default())
     }
 }
 

@@ -37,7 +37,7 @@ impl Rows {
         Ok(Self { reader, located, left, row: ByteRecord::new(), line: Vec::new() })
     }
 
-    /// The next row as an event, and the number of the line on which it begins.
+    /// The next row as an event, and the number of the line on which it begins, or on which the empty ones before it do.
     pub(super) fn next_line(&mut self) -> io::Result<Option<(u64, &[u8])>> {
         loop {
             self.left.store(LARGEST_ROW, Ordering::Relaxed);
@@ -87,10 +87,7 @@ fn invalid(error: NoColumn) -> io::Error {
 }
 
 fn unreadable(error: csv::Error, line: u64) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => io::Error::new(error.kind(), format!("the row at line {line}: {error}")),
-        other => io::Error::new(io::ErrorKind::InvalidData, format!("the row at line {line}: {other:?}")),
-    }
+    io::Error::new(io::ErrorKind::InvalidData, format!("the row at line {line}: {error}"))
 }
 
 /// Gives no more than is left of a row's bound.

@@ -9,6 +9,7 @@ mod connection;
 mod failure;
 mod keys;
 mod outcomes;
+mod peek;
 mod pipelines;
 mod replies;
 mod windows;

@@ -103,7 +103,7 @@ impl Summary {
 
     fn tell_recorded(&self, text: &mut String, recorded: &Recorded<'_>) {
         let Recorded { out, bytes, size, ending, spans, .. } = recorded;
-        let _ = write!(text, "{} recorded to {}, {}", records(recorded.records), out.display(), HumanBytes(*bytes));
+        let _ = write!(text, "{} recorded to {}, {}", records(recorded.records), named(out), HumanBytes(*bytes));
         if size != bytes {
             let _ = write!(text, ", packed {}", HumanBytes(*size));
         }
@@ -149,6 +149,10 @@ fn tell_pseudonyms(text: &mut String, pseudonyms: &Pseudonyms) {
     for (tenant, hashed) in pseudonyms.hashed_tenants().into_iter().take(TENANTS_NAMED) {
         let _ = writeln!(text, "  {hashed} stands for tenant {tenant}");
     }
+}
+
+fn named(out: &Path) -> String {
+    if out == Path::new("-") { "the standard output".to_owned() } else { out.display().to_string() }
 }
 
 fn place(span: &Span) -> String {

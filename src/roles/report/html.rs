@@ -170,7 +170,7 @@ fn sections(sections: &[Section]) -> Vec<SectionHtml<'_>> {
 #[derive(Template)]
 #[template(
     ext = "html",
-    source = r#"<div class="scroll" tabindex="0" role="region" aria-label="{{ table.caption }}">
+    source = r#"<div class="scroll" tabindex="0" role="group" aria-label="{{ table.caption }}">
 <table{% if self.has_short_names() %} class="named"{% endif %}>
 <caption><span>{{ table.caption }}</span></caption>
 <thead><tr>{% for column in table.columns %}<th scope="col" class="{{ column.align.class() }}">{{ column.name }}</th>{% endfor %}</tr></thead>
@@ -364,8 +364,7 @@ mod tests {
             Page { title: String::new(), lead: String::new(), sections: Vec::new(), footer: String::new() }.render();
         for (tag, directive) in [("style", "style-src"), ("script", "script-src")] {
             let text = html.split(&format!("<{tag}>")).nth(1).unwrap().split(&format!("</{tag}>")).next().unwrap();
-            let said = format!("{directive} '{}'", hash(text).replace('+', "&#43;"));
-            assert!(html.contains(&said) || html.contains(&said.replace("&#43;", "+")), "{said}");
+            assert!(html.contains(&format!("{directive} '{}'", hash(text))), "{directive}");
         }
     }
 }

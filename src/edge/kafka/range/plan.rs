@@ -94,7 +94,8 @@ fn span(topic: Arc<str>, partition: i32, wanted: Range<i64>, held: &Range<i64>) 
     }
     let end = wanted.end.max(wanted.start);
     let start = wanted.start.max(held.start).min(end);
-    let lost = if wanted.start < start { vec![wanted.start..start] } else { Vec::new() };
+    let gone = wanted.start..start;
+    let lost = (!gone.is_empty()).then_some(gone).into_iter().collect();
     Ok(Span { topic, partition, start, end, next: start, records: 0, lost })
 }
 

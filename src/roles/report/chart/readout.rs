@@ -70,8 +70,11 @@ pub(super) fn description(chart: &Chart, series: &[Points]) -> String {
     };
     let mut text = format!("{kind} of {} over {}", chart.y.label, chart.x.label);
     let xs = distinct(series);
-    if let (Some(first), Some(last)) = (xs.first(), xs.last()) {
-        text.push_str(&format!(", from {} to {}", chart.x.unit.exact(*first), chart.x.unit.exact(*last)));
+    let say = |x: &f64| chart.x.unit.exact(*x);
+    match xs.as_slice() {
+        [] => {}
+        [only] => text.push_str(&format!(", at {}", say(only))),
+        [first, .., last] => text.push_str(&format!(", from {} to {}", say(first), say(last))),
     }
     text.push('.');
     for (series, points) in chart.series.iter().zip(series).take(MOST_DESCRIBED) {

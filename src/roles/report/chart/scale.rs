@@ -77,16 +77,18 @@ impl Span {
 
     /// The same piece with `share` of its width more at either end.
     pub(super) fn padded(&self, share: f64) -> Self {
-        match self.scale {
+        let (low, high) = match self.scale {
             Scale::Linear => {
-                let more = (self.high - self.low) * share;
-                Self { low: self.low - more, high: self.high + more, ..*self }
+                let more = (self.high / 2.0 - self.low / 2.0) * share * 2.0;
+                (self.low - more, self.high + more)
             }
             Scale::Log => {
                 let more = (self.high / self.low).powf(share);
-                Self { low: self.low / more, high: self.high * more, ..*self }
+                (self.low / more, self.high * more)
             }
-        }
+        };
+        let least = if self.scale == Scale::Log { f64::MIN_POSITIVE } else { f64::MIN };
+        Self { low: low.max(least), high: high.min(f64::MAX), ..*self }
     }
 
     pub(super) fn starts_at_zero(&self) -> bool {
@@ -146,6 +148,18 @@ mod tests {
         ] {
             let span = Span::of_heights(values.iter().copied(), Linear, base).unwrap();
             assert_eq!((span.low, span.high), want, "{values:?} {base:?}");
+        }
+    }
+
+    #[test]
+    fn padding_never_leaves_the_numbers() {
+        for (low, high, scale, want) in [
+            (0.0, 10.0, Linear, (-1.0, 11.0)),
+            (-f64::MAX, f64::MAX, Linear, (-f64::MAX, f64::MAX)),
+            (f64::MIN_POSITIVE, f64::MAX, Log, (f64::MIN_POSITIVE, f64::MAX)),
+        ] {
+            let span = Span { low, high, scale }.padded(0.1);
+            assert_eq!((span.low, span.high), want, "{low} to {high}");
         }
     }
 

@@ -70,9 +70,9 @@ pub(super) fn shapes(chart: &Chart, frame: &Frame, series: &[Points]) -> Vec<Sha
 
 fn draw_line(shape: &mut Shape, chart: &Chart, frame: &Frame, points: &Points) {
     let runs = runs(chart.kind, frame, points);
-    shape.line = runs.iter().map(|run| path(run)).collect();
+    shape.line = runs.iter().map(path).collect();
     if chart.series.len() == 1 && frame.y.starts_at_zero() {
-        shape.area = runs.iter().map(|run| area(run)).collect();
+        shape.area = runs.iter().map(area).collect();
     }
     let each = chart.kind == ChartKind::Lines && points.len() <= MARKED_POINTS;
     let marked = runs.iter().filter(|run| each || run.len() == 1).flatten();

@@ -183,7 +183,7 @@ fn powers(span: &Span, wish: usize) -> Vec<f64> {
     let inside = |value: &f64| *value >= span.low * (1.0 - 1e-9) && *value <= span.high * (1.0 + 1e-9);
     let decades: Vec<f64> = (first..=last).map(|n| 10_f64.powi(n)).filter(inside).collect();
     if decades.len() > 2 {
-        return decades.iter().step_by(decades.len().div_ceil(wish.max(2))).copied().collect();
+        return decades.iter().step_by(decades.len().div_ceil(wish + 1)).copied().collect();
     }
     (first..=last).flat_map(|n| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(n))).filter(inside).collect()
 }
@@ -227,7 +227,7 @@ mod tests {
             (1.0, 10_000.0, Log, Milliseconds, "1 ms 10 ms 100 ms 1 s 10 s"),
             (1.0, 60.0, Log, Plain, "1 2 5 10 20 50"),
             (30.0, 48.0, Log, Plain, "30 35 40 45"),
-            (1e-3, 1e12, Log, Plain, "0.001 1 1,000 1M 1G 1,000G"),
+            (1e-3, 1e12, Log, Plain, "0.001 1 1,000 1M 1G 1T"),
             (NOON, NOON + HOUR_MS, Linear, UtcTime, "12:00 12:10 12:20 12:30 12:40 12:50 13:00"),
             (NOON, NOON + 24.0 * HOUR_MS, Linear, UtcTime, "12:00 18:00 00:00 06:00 12:00"),
             (NOON, NOON + 96.0 * HOUR_MS, Linear, UtcTime, "2 Mar 3 Mar 4 Mar 5 Mar"),

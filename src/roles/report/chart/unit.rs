@@ -99,10 +99,10 @@ fn clock(seconds: f64, decimals: usize) -> String {
     }
 }
 
-/// A number with k, M or G from ten thousand on, where that leaves no digit out.
+/// A number with k, M, G or T from ten thousand on, where that leaves no digit out.
 fn plain(value: f64, step: f64) -> String {
     let size = value.abs();
-    let units = [(1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")];
+    let units = [(1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")];
     let unit = units.into_iter().find(|(from, _, _)| size >= *from && size < 1e15);
     if let Some((_, unit, suffix)) = unit.filter(|(_, unit, _)| decimals(step / unit) <= 2) {
         return format!("{}{suffix}", number(value / unit, decimals(step / unit)));
@@ -209,7 +209,7 @@ mod tests {
         for (unit, value, want) in [
             (Plain, 1_234_567.0, "1,234,567"),
             (Plain, 1_234.56, "1,235"),
-            (Plain, 3.14159, "3.142"),
+            (Plain, 2.345_67, "2.346"),
             (Plain, 3.5, "3.5"),
             (Plain, 0.000_123_4, "0.000123"),
             (Plain, 1e-9, "1.0e-9"),

@@ -39,10 +39,18 @@ impl Chart {
         let mut bars: Vec<(f64, &str, f64)> = Vec::new();
         for series in &self.series {
             let name = if self.series.len() == 1 { "" } else { series.name.as_str() };
-            bars.extend(series.points.iter().map(|(x, y)| (*x, name, *y)));
+            let finite = series.points.iter().filter(|point| point.0.is_finite());
+            bars.extend(finite.map(|(x, y)| (*x, name, *y)));
         }
         bars.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let xs: Vec<String> = bars.iter().map(|bar| self.x.unit.exact(bar.0)).collect();
+        // Of bars at one x the first says so.
+        let mut said = f64::NAN;
+        let mut x = |bar: &(f64, &str, f64)| {
+            let again = bar.0 == said;
+            said = bar.0;
+            if again { String::new() } else { self.x.unit.exact(bar.0) }
+        };
+        let xs: Vec<String> = bars.iter().map(&mut x).collect();
         let ys: Vec<String> = bars.iter().map(|bar| written(bar.2, self)).collect();
         let x_column = xs.iter().map(|x| width_of(x)).max().unwrap_or(0);
         let y_column = ys.iter().map(|y| width_of(y)).max().unwrap_or(0);
@@ -61,14 +69,14 @@ impl Chart {
     /// One line for each series: its name, its course from its least to its greatest value, and these two.
     fn rows(&self, width: usize) -> String {
         let names = self.series.iter().map(|series| width_of(&series.name)).max().unwrap_or(0).min(LONGEST_NAME);
-        let extents: Vec<Option<String>> = self.series.iter().map(|series| self.extent(series)).collect();
-        let says = extents.iter().flatten().map(|extent| width_of(extent)).max().unwrap_or(0);
+        let extents: Vec<String> = self.series.iter().map(|series| self.extent(series)).collect();
+        let says = extents.iter().map(|extent| width_of(extent)).max().unwrap_or(0);
         let room = width.saturating_sub(names + says + 4).clamp(1, 60);
         let Some(x) = Span::of(self.drawn().map(|point| point.0), self.x.scale, 1.0) else { return String::new() };
-        let line = |(series, extent): (&Series, &Option<String>)| {
+        let line = |(series, extent): (&Series, &String)| {
             let name = padded_right(&clipped(&series.name, names), names);
             let course = self.course(series, &x, room);
-            let line = format!("{name}  {}  {}", padded_right(&course, room), extent.as_deref().unwrap_or("no values"));
+            let line = format!("{name}  {}  {}", padded_right(&course, room), extent);
             format!("{}\n", clipped(&line, width))
         };
         let mut text: String = self.series.iter().zip(&extents).map(line).collect();
@@ -94,17 +102,24 @@ impl Chart {
             return String::new();
         };
         let (first, last) = (self.x.unit.exact(first), self.x.unit.exact(last));
+        if first == last {
+            let middle = (room / 2).saturating_sub(width_of(&first) / 2);
+            return format!("{}\n", clipped(&format!("{}{first}", " ".repeat(names + 2 + middle)), width));
+        }
         let between = room.saturating_sub(width_of(&first) + width_of(&last)).max(3);
         let between = if between == 3 { " … ".to_owned() } else { " ".repeat(between) };
         let line = format!("{}{first}{between}{last}", " ".repeat(names + 2));
         format!("{}\n", clipped(&line, width))
     }
 
-    fn extent(&self, series: &Series) -> Option<String> {
+    fn extent(&self, series: &Series) -> String {
         let ys = || series.points.iter().filter(|point| self.is_drawn(point)).map(|point| point.1);
-        let (least, greatest) = (ys().min_by(f64::total_cmp)?, ys().max_by(f64::total_cmp)?);
         let say = |value| self.y.unit.exact(value);
-        Some(if least == greatest { say(least) } else { format!("{} – {}", say(least), say(greatest)) })
+        match (ys().min_by(f64::total_cmp), ys().max_by(f64::total_cmp)) {
+            (Some(least), Some(greatest)) if least < greatest => format!("{} – {}", say(least), say(greatest)),
+            (Some(least), Some(_)) => say(least),
+            _ => "no values".to_owned(),
+        }
     }
 
     /// The greatest value of each column, as a block of its height. A column without values is empty, or, between

@@ -45,7 +45,7 @@ impl Section {
             Block::Table(table) => table.text(terminal.width).trim_end().to_owned(),
             Block::Chart(chart) => chart.text(terminal).trim_end().to_owned(),
         };
-        std::iter::once(ruled).chain(self.blocks.iter().map(block)).collect()
+        std::iter::once(ruled).chain(self.blocks.iter().map(block).filter(|text| !text.is_empty())).collect()
     }
 }
 

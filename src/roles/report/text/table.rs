@@ -40,12 +40,13 @@ fn widths(table: &Table, width: usize) -> Option<Vec<usize>> {
     }
     let room = width.saturating_sub(SPACE.len() * table.columns.len().saturating_sub(1));
     loop {
-        let used: usize = widths.iter().sum();
-        let Some(over) = used.checked_sub(room).filter(|over| *over > 0) else { return Some(widths) };
+        if widths.iter().sum::<usize>() <= room {
+            return Some(widths);
+        }
         let texts = widths.iter_mut().zip(&table.columns).filter(|(_, column)| column.align == Align::Left);
         let widest = texts.map(|(width, _)| width).max_by_key(|width| **width).filter(|width| **width > LEAST)?;
         // One step at a time, so that columns of text that are equally wide stay so.
-        *widest -= over.min(1);
+        *widest -= 1;
     }
 }
 

@@ -119,10 +119,10 @@ fn bars_are_bars_and_lines_are_rows_of_blocks() {
     let text = told(chart(ChartKind::Lines, &[("rising", &rising), ("gap", &gapped), ("none", &[])]), 32);
     let want = "\
 Title: events over time
-rising  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██  0 – 79
-gap     ████████    ████  7
-none                      no val…
-        0:00        1:19";
+rising  ▁▂▂▃▄▄▅▅▆▇▇██  0 – 79
+gap     ███████  ████  7
+none                   no values
+        0:00     1:19";
     assert_eq!(text, want);
 }
 
