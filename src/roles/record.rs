@@ -18,9 +18,9 @@ use crate::wire::pseudonym::{Attributes, Pseudonyms, TenantNames};
 mod input;
 mod lines;
 mod summary;
+use super::place::Place;
 use input::{Input, Origin, Taken};
 use lines::{Lines, Made};
-use super::place::Place;
 use summary::{Ending, Recorded, Summary};
 
 #[derive(Args, Debug)]

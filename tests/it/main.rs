@@ -11,6 +11,7 @@ mod explain;
 mod operation;
 mod packaging;
 mod readme;
+mod receipts;
 mod record;
 mod replay;
 mod report;

@@ -166,7 +166,8 @@ impl ReplayArgs {
         let bounded = self.events.is_some() || self.duration.is_some() || self.rate.length().is_some();
         match &self.rate {
             Rate::Recorded { .. } if !self.is_recorded() => {
-                let problem = "--rate recorded: synthetic customers have no recorded times; give --recording or --from-topic";
+                let problem =
+                    "--rate recorded: synthetic customers have no recorded times; give --recording or --from-topic";
                 return Err(problem.to_owned());
             }
             Rate::Ramp { .. } if self.duration.is_none() => {

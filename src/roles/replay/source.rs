@@ -7,14 +7,14 @@ use anyhow::Context as _;
 
 use super::args::ReplayArgs;
 use super::measure::Name;
+use crate::config::Config;
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
-use crate::config::Config;
 use crate::edge::clock;
 use crate::edge::kafka::range::{self, RangeReader, RangeSettings};
 use crate::edge::recording::Recording;
-use crate::roles::wiring;
 use crate::roles::synthetic::{Cast, MIX, Nature, Synthetic};
+use crate::roles::wiring;
 use crate::wire::command;
 use crate::wire::rewrite::{Recorded, id_in_run};
 
