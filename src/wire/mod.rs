@@ -4,6 +4,7 @@ pub mod command;
 pub mod dead_letter;
 pub mod decision;
 pub mod event;
+pub mod event_plain;
 pub mod faults;
 pub mod header;
 pub mod json;

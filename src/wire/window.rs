@@ -92,7 +92,12 @@ fn unsigned(bytes: &[u8]) -> u64 {
 
 /// The hash by which an event is known in windows and claims.
 pub fn bet_id(event: &EventId) -> u64 {
-    SipHasher24::new_with_keys(BET_IDS.0, BET_IDS.1).hash(event.as_str().as_bytes())
+    bet_id_of(event.as_str())
+}
+
+/// The same of the id's text.
+pub fn bet_id_of(event: &str) -> u64 {
+    SipHasher24::new_with_keys(BET_IDS.0, BET_IDS.1).hash(event.as_bytes())
 }
 
 /// The hash of a place in the input: topic, partition and offset.
