@@ -3,7 +3,7 @@
 //! What is not plain (an escape, deep nesting, whatever breaks a rule) is left to [`super::event::decode`], which says what
 //! is wrong with it. What is plain here means there exactly the same.
 
-use crate::domain::event::Activity;
+use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, EventId, TenantId, TransactionId};
 use crate::domain::money::{Amount, Rates};
 use crate::domain::time::Timestamp;
@@ -19,6 +19,18 @@ pub struct PlainEvent<'a> {
     pub customer: &'a str,
     pub activity: Activity,
     pub occurred_at: Timestamp,
+}
+
+impl<'a> From<&'a Event> for PlainEvent<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            id: event.id.as_str(),
+            tenant: event.tenant.as_str(),
+            customer: event.customer.as_str(),
+            activity: event.activity,
+            occurred_at: event.occurred_at,
+        }
+    }
 }
 
 /// Reads an event that stands there plainly; `None` says no more than that this reader cannot tell.

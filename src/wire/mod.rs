@@ -16,4 +16,5 @@ pub mod retry;
 pub mod session;
 pub mod session_answers;
 pub mod session_api;
+pub mod whatif;
 pub mod window;
