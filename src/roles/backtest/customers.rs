@@ -1,6 +1,7 @@
 //! What is kept of the customers of one tenant: windows, claims and how often each was prompted.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent, settle};
@@ -11,8 +12,11 @@ use crate::domain::window::{Bet, Reach, Window, WindowRule};
 /// One customer of a tenant.
 #[derive(Debug, Default)]
 pub(super) struct Customer {
-    /// One for each of the tenant's window rules, from its first bet on.
-    windows: Vec<Window>,
+    name: Box<str>,
+    /// Of the tenant's first window rule: it stands here because nearly always it is the only one.
+    window: Window,
+    /// Of its further rules, from the first bet on.
+    more_windows: Vec<Window>,
     /// Of the triggers that at least once only the claims could hold back.
     pub(super) triggers: Vec<OfTrigger>,
     /// The newest of its events that came into a window or near to a prompt.
@@ -78,12 +82,14 @@ impl Cell {
 impl Customer {
     /// Takes a bet into every window, and leaves in `reaches` what each says of it.
     pub(super) fn bet(&mut self, bet: Bet, rules: &[WindowRule], reaches: &mut Vec<Reach>, held: &mut usize) {
-        if self.windows.is_empty() {
-            self.windows.resize_with(rules.len(), Window::default);
-            *held += ALLOCATION + rules.len() * (size_of::<Window>() + ALLOCATION);
+        let further = rules.len().saturating_sub(1);
+        if self.more_windows.len() < further {
+            self.more_windows.resize_with(further, Window::default);
+            *held += ALLOCATION + further * (size_of::<Window>() + ALLOCATION);
         }
         reaches.clear();
-        for (window, rule) in self.windows.iter_mut().zip(rules) {
+        let windows = std::iter::once(&mut self.window).chain(&mut self.more_windows);
+        for (window, rule) in windows.zip(rules) {
             let before = window.held_bytes();
             reaches.push(window.take(bet, rule));
             *held = held.saturating_add(window.held_bytes()).saturating_sub(before);
@@ -105,9 +111,13 @@ impl Customer {
         self.triggers.iter().any(|of| of.cells.iter().any(|cell| cell.prompts > 0))
     }
 
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        std::iter::once(&self.window).chain(&self.more_windows)
+    }
+
     fn is_stateless(&self) -> bool {
         let claimless = |of: &OfTrigger| of.cells.iter().all(|cell| cell.claims.is_empty());
-        self.windows.is_empty() && self.triggers.iter().all(claimless)
+        self.windows().all(|window| window.newest().is_none()) && self.triggers.iter().all(claimless)
     }
 
     /// Drops windows and claims of which nothing can matter to an event at `since` or later.
@@ -115,8 +125,8 @@ impl Customer {
         let dead = |(window, rule): (&Window, &WindowRule)| {
             window.newest().is_none_or(|newest| newest.plus(rule.kept_for()).plus(span.longest) < since)
         };
-        if self.windows.iter().zip(span.rules).all(dead) {
-            self.windows = Vec::new();
+        if self.windows().zip(span.rules).all(dead) {
+            self.forget_windows();
         }
         for of in &mut self.triggers {
             let kept = (span.claims)(of.trigger);
@@ -128,17 +138,23 @@ impl Customer {
         }
     }
 
+    fn forget_windows(&mut self) {
+        self.window = Window::default();
+        self.more_windows = Vec::new();
+    }
+
     fn forget_state(&mut self) {
-        self.windows = Vec::new();
+        self.forget_windows();
         self.triggers.iter_mut().flat_map(|of| &mut of.cells).for_each(|cell| cell.claims = Vec::new());
     }
 
     fn held_bytes(&self) -> usize {
-        let windows = self.windows.iter().map(|window| size_of::<Window>() + ALLOCATION + window.held_bytes());
+        let windows: usize = self.windows().map(Window::held_bytes).sum();
+        let more = self.more_windows.len() * (size_of::<Window>() + ALLOCATION);
         let claims = |cell: &Cell| size_of::<Cell>() + ALLOCATION + cell.claims.capacity() * size_of::<Claim>();
         let cells = self.triggers.iter().map(|of| ALLOCATION + of.cells.iter().map(claims).sum::<usize>());
         let triggers = self.triggers.len() * size_of::<OfTrigger>();
-        windows.sum::<usize>() + cells.sum::<usize>() + triggers + ALLOCATION
+        windows + more + cells.sum::<usize>() + triggers
     }
 }
 
@@ -151,42 +167,49 @@ pub(super) struct Spans<'a> {
     pub(super) claims: &'a dyn Fn(Trigger) -> Duration,
 }
 
-/// The customers of a tenant by their names.
+/// The customers of a tenant by the hash that stands for them in the live store, too.
 #[derive(Debug, Default)]
 pub(super) struct Customers {
-    places: HashMap<Box<str>, usize>,
-    kept: Vec<Customer>,
-    /// Places that nobody holds.
-    free: Vec<usize>,
+    kept: HashMap<u128, Customer, BuildHasherDefault<Hashed>>,
 }
 
-/// What one customer costs beside its content: its place, and its name in a table that is between half and nearly full.
-const CUSTOMER: usize = 2 * size_of::<Customer>() + 2 * size_of::<(Box<str>, usize)>() + ALLOCATION;
+/// Keys here are hashes already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "either half of a hash is a hash")]
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
+
+/// What one customer costs beside its content: its place in a table that is between half and nearly full, and its name.
+const CUSTOMER: usize = 2 * size_of::<(u128, Customer)>() + ALLOCATION;
 /// What an allocation costs beside its content.
 const ALLOCATION: usize = 16;
 
 impl Customers {
-    /// The customer of this name, at the time of one of its events.
-    pub(super) fn of(&mut self, name: &str, at: Timestamp, held: &mut usize) -> &mut Customer {
-        let place = match self.places.get(name) {
-            Some(place) => *place,
-            None => {
-                *held += CUSTOMER + name.len();
-                let place = self.free.pop().unwrap_or_else(|| {
-                    self.kept.push(Customer::default());
-                    self.kept.len() - 1
-                });
-                self.places.insert(name.into(), place);
-                place
-            }
-        };
-        let customer = &mut self.kept[place];
+    /// The customer of this key and name, at the time of one of its events.
+    pub(super) fn of(&mut self, key: u128, name: &str, at: Timestamp, held: &mut usize) -> &mut Customer {
+        let customer = self.kept.entry(key).or_insert_with(|| {
+            *held += CUSTOMER + name.len();
+            Customer { name: name.into(), ..Customer::default() }
+        });
         customer.newest = customer.newest.max(Some(at));
         customer
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Customer)> {
-        self.places.iter().map(|(name, place)| (&**name, &self.kept[*place]))
+        self.kept.values().map(|customer| (&*customer.name, customer))
     }
 
     /// The newest event of every customer.
@@ -196,7 +219,7 @@ impl Customers {
 
     /// Forgets what can no longer matter to an event at `since` or later.
     pub(super) fn forget_dead(&mut self, since: Timestamp, spans: &Spans<'_>) {
-        self.kept.iter_mut().for_each(|customer| customer.forget_dead(since, spans));
+        self.kept.values_mut().for_each(|customer| customer.forget_dead(since, spans));
         self.drop_where(|_, customer| customer.is_stateless() && !customer.is_prompted());
     }
 
@@ -204,7 +227,7 @@ impl Customers {
     pub(super) fn give_up_state(&mut self, until: Timestamp) -> u64 {
         let old = |customer: &&mut Customer| customer.newest.is_some_and(|newest| newest <= until);
         let mut given_up = 0;
-        for customer in self.kept.iter_mut().filter(old).filter(|customer| !customer.is_stateless()) {
+        for customer in self.kept.values_mut().filter(old).filter(|customer| !customer.is_stateless()) {
             customer.forget_state();
             given_up += 1;
         }
@@ -224,17 +247,9 @@ impl Customers {
     }
 
     fn drop_where(&mut self, mut goes: impl FnMut(&str, &Customer) -> bool) {
-        let Self { places, kept, free } = self;
-        places.retain(|name, place| {
-            let goes = goes(name, &kept[*place]);
-            if goes {
-                kept[*place] = Customer::default();
-                free.push(*place);
-            }
-            !goes
-        });
-        if places.len() * 4 < places.capacity() {
-            places.shrink_to_fit();
+        self.kept.retain(|_, customer| !goes(&customer.name, customer));
+        if self.kept.len() * 4 < self.kept.capacity() {
+            self.kept.shrink_to_fit();
         }
     }
 

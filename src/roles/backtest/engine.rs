@@ -20,7 +20,7 @@ use crate::domain::window::{Bet, Reach, Timeliness, WindowRule};
 use crate::roles::offline::Rules;
 use crate::wire::event_plain::PlainEvent;
 use crate::wire::whatif::{Changes, GivenUp};
-use crate::wire::window::bet_id_of;
+use crate::wire::window::{bet_id_of, customer_key_of};
 
 /// Decides, and counts what it decided.
 pub(super) struct Engine {
@@ -127,7 +127,8 @@ impl Engine {
         let is_counted = matches!(event.activity, Activity::Bet(_)) && !rules.is_empty();
         let needed = is_counted || triggers.iter().any(|trigger| may_fire(&tests[*trigger as usize], event.activity));
         let id = if needed { bet_id_of(event.id) } else { 0 };
-        let mut customer = needed.then(|| customers.of(event.customer, event.occurred_at, held));
+        let key = || customer_key_of(event.tenant, event.customer);
+        let mut customer = needed.then(|| customers.of(key(), event.customer, event.occurred_at, held));
         if let (Some(customer), true) = (&mut customer, is_counted) {
             customer.bet(Bet { at: event.occurred_at, id, arrival: line }, rules, reaches, held);
         }

@@ -13,10 +13,12 @@ pub(super) fn tables(answer: &Answer) -> Vec<Table> {
         return tables;
     }
     let rows = rows(answer);
-    if rows.iter().any(|(_, compared)| compared.against.is_some()) {
-        tables.push(changes(&rows));
+    // Triggers that ask nobody stand among the decisions only.
+    let asking: Vec<(&'static str, &Compared)> = rows.iter().copied().filter(|(name, one)| asks(name, one)).collect();
+    if answer.total.against.is_some() {
+        tables.push(changes(&asking));
     }
-    tables.push(people(&rows));
+    tables.push(people(&asking));
     tables.push(spread(&answer.total));
     if !answer.most_affected.is_empty() {
         tables.push(most_affected(answer));
@@ -37,6 +39,11 @@ fn rows(answer: &Answer) -> Vec<(&'static str, &Compared)> {
     let of = |trigger: &Trigger| answer.triggers.get_key_value(trigger.name()).map(|(name, one)| (*name, one));
     let triggers = Trigger::ALL.iter().filter_map(of).filter(|(_, one)| tested(one));
     triggers.chain([("total", &answer.total)]).collect()
+}
+
+fn asks(name: &str, compared: &Compared) -> bool {
+    let against = compared.against.as_ref().map_or(0, |against| against.figures.required);
+    name == "total" || compared.figures.required + against > 0
 }
 
 fn table(caption: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Table {
