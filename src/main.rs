@@ -131,7 +131,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             return Ok(if fit == check::Fit::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
-        Verb::Backtest(args) => block_on(backtest::run(args))?,
+        Verb::Backtest(args) => block_on(async { backtest::run(args, &shutdown::token()?) })?,
         Verb::Explain(args) => {
             let config = args.cluster().map(|path| load(path, None)).transpose()?;
             block_on(explain::run(args, config))?;
