@@ -74,14 +74,7 @@ fn main() {
 }
 
 fn deeds(events: usize) -> Vec<(String, String)> {
-    let cast = Cast {
-        tenants: 2,
-        customers_per_tenant: 50_000,
-        burst_share: 0.002,
-        repeated_share: 0.0,
-        malformed_share: 0.0,
-        seed: 1,
-    };
+    let cast = Cast { tenants: 2, customers_per_tenant: 50_000, burst_share: 0.002, seed: 1, ..Cast::default() };
     let mut customers = Synthetic::new(cast, "bench").expect("a cast");
     let now = clock::now();
     (0..events).map(|_| customers.next(now)).map(|deed| (deed.key, deed.payload)).collect()

@@ -19,7 +19,7 @@ mod settings;
 mod table;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::domain::command::ReferenceChoice;
+use crate::domain::decide::Mode;
 use crate::domain::delivery::OnLostAnswer;
+use crate::domain::ids::TenantId;
 use crate::domain::money::Rates;
 use crate::domain::trigger::Trigger;
 
@@ -109,9 +111,12 @@ pub struct Topics {
     /// At least one.
     pub activity: Vec<String>,
     pub commands: String,
+    /// Where the commands go that ask nobody.
+    pub shadow_commands: String,
     pub outcomes: String,
     pub retries: String,
     pub dead_letters: String,
+    pub receipts: String,
 }
 
 /// `Debug` shows no password.
@@ -190,13 +195,45 @@ pub struct Evaluate {
     claim_retention: Duration,
     pub cooldown: Cooldowns,
     pub rates: Rates,
+    pub receipts: Receipts,
     pub batch_size: usize,
+    pub shadow: Shadow,
+    /// Preferences that are tried out beside those in force; nothing follows from them.
+    pub candidate: Option<Source>,
+}
+
+/// Which decisions get a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipts {
+    Off,
+    /// Those that a command follows from.
+    Required,
+    All,
 }
 
 impl Evaluate {
     /// How long claims of a trigger are kept: as configured, and no shorter than its cool-down.
     pub fn claim_retention(&self, trigger: Trigger) -> Duration {
         self.claim_retention.max(self.cooldown.of(trigger))
+    }
+}
+
+/// What is decided and counted, and asks nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shadow {
+    /// For every tenant.
+    pub triggers: BTreeSet<Trigger>,
+    /// For every trigger.
+    pub tenants: BTreeSet<TenantId>,
+}
+
+impl Shadow {
+    pub fn is_empty(&self) -> bool {
+        self.triggers.is_empty() && self.tenants.is_empty()
+    }
+
+    pub fn mode(&self, tenant: &TenantId, trigger: Trigger) -> Mode {
+        if self.triggers.contains(&trigger) || self.tenants.contains(tenant) { Mode::Shadow } else { Mode::Live }
     }
 }
 

@@ -10,8 +10,10 @@ use stepup::roles::backtest::BacktestArgs;
 use stepup::roles::demo::DemoArgs;
 use stepup::roles::explain::ExplainArgs;
 use stepup::roles::hold::in_full;
+use stepup::roles::record::RecordArgs;
+use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, run, schema, session_api};
+use stepup::roles::{backtest, check, demo, explain, record, replay, run, schema, session_api};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -29,10 +31,14 @@ enum Verb {
     Demo(DemoArgs),
     /// Run the processor.
     Run(RunArgs),
+    /// Put load on a running deployment, and measure it end to end.
+    Replay(Box<ReplayArgs>),
     /// Decide over recorded events offline.
     Backtest(BacktestArgs),
     /// Tell one event's decision, step by step.
     Explain(ExplainArgs),
+    /// Write a range of a topic to a file, with names of people replaced on request.
+    Record(Box<RecordArgs>),
     /// Check the configuration, the preferences and every connection, each with its verdict.
     Check(CheckArgs),
     /// List the JSON Schemas, or print one.
@@ -111,6 +117,14 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             start_logging(&config)?;
             block_on(async { run::run(config, shutdown::token()?).await })?;
         }
+        Verb::Replay(args) => {
+            args.check().map_err(Failure::Usage)?;
+            let config = load(&args.config, None)?;
+            let colour = telemetry::stderr_colour();
+            telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            let met = block_on(async { replay::run(*args, config, shutdown::token()?).await })?;
+            return Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Verb::Check(args) => {
             let config = load(&args.config, None)?;
             let fit = block_on(check::check(&config, &mut std::io::stdout().lock()))?;
@@ -118,7 +132,14 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
         Verb::Backtest(args) => block_on(async { backtest::run(args, &shutdown::token()?) })?,
-        Verb::Explain(args) => block_on(explain::run(args))?,
+        Verb::Explain(args) => {
+            let config = args.cluster().map(|path| load(path, None)).transpose()?;
+            block_on(explain::run(args, config))?;
+        }
+        Verb::Record(args) => {
+            let config = args.config().map(|path| load(path, None)).transpose()?;
+            block_on(async { record::run(*args, config, shutdown::token()?).await })?;
+        }
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();
             telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;

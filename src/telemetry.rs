@@ -55,6 +55,13 @@ pub fn stderr_colour() -> Colour {
     if std::io::stderr().is_terminal() && !declined { Colour::On } else { Colour::Off }
 }
 
+/// The same of stdout.
+#[allow(clippy::disallowed_methods, reason = "a convention of terminals, and no setting of ours")]
+pub fn stdout_colour() -> Colour {
+    let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if std::io::stdout().is_terminal() && !declined { Colour::On } else { Colour::Off }
+}
+
 /// Tells whether a level means something. Checked by itself, for a filter takes a misspelt level for the name of a
 /// target, and then logs nothing.
 pub fn check_level(level: &str) -> Result<(), InvalidLevel> {

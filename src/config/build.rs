@@ -8,11 +8,12 @@ use reqwest::Url;
 
 use super::settings::Settings;
 use super::{
-    Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Redis, Role,
-    Secret, SessionApi, Source, Start, Store, Topics, Windows, duration,
+    Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Receipts,
+    Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
+use crate::domain::ids::TenantId;
 use crate::domain::money::{Amount, Rates};
 use crate::domain::trigger::Trigger;
 
@@ -52,9 +53,11 @@ fn kafka(settings: &Settings) -> Result<Kafka, ConfigError> {
         topics: Topics {
             activity: settings.list("kafka.topics.activity", topic)?,
             commands: settings.required("kafka.topics.commands", topic)?,
+            shadow_commands: settings.required("kafka.topics.shadow_commands", topic)?,
             outcomes: settings.required("kafka.topics.outcomes", topic)?,
             retries: settings.required("kafka.topics.retries", topic)?,
             dead_letters: settings.required("kafka.topics.dead_letters", topic)?,
+            receipts: settings.required("kafka.topics.receipts", topic)?,
         },
         properties: settings.map("kafka.properties", |text| Some(text.to_owned()))?,
         properties_files: settings.map("kafka.properties_files", path)?,
@@ -135,6 +138,7 @@ fn windows(settings: &Settings) -> Result<Windows, ConfigError> {
 
 fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
     let references = [("command_id", ReferenceChoice::CommandId), ("transaction_id", ReferenceChoice::TransactionId)];
+    let receipts = [("off", Receipts::Off), ("required", Receipts::Required), ("all", Receipts::All)];
     Ok(Evaluate {
         max_event_age: Some(settings.duration("evaluate.max_event_age")?).filter(|age| !age.is_zero()),
         max_clock_skew: settings.duration("evaluate.max_clock_skew")?,
@@ -142,8 +146,31 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
         claim_retention: settings.duration("evaluate.claim_retention")?,
         cooldown: cooldowns(settings)?,
         rates: rates(settings)?,
+        receipts: settings.one_of("evaluate.receipts", receipts)?,
         batch_size: settings.whole("evaluate.batch_size")?,
+        shadow: shadow(settings)?,
+        candidate: candidate(settings)?,
     })
+}
+
+fn shadow(settings: &Settings) -> Result<Shadow, ConfigError> {
+    let triggers = settings.list("evaluate.shadow.triggers", Trigger::from_name)?;
+    let tenants = settings.list("evaluate.shadow.tenants", |text| TenantId::new(text).ok())?;
+    Ok(Shadow { triggers: triggers.into_iter().collect(), tenants: tenants.into_iter().collect() })
+}
+
+fn candidate(settings: &Settings) -> Result<Option<Source>, ConfigError> {
+    let url = settings.optional("evaluate.candidate.url", |text| web(text).map(|_| text.to_owned()))?;
+    let directory = settings.optional("evaluate.candidate.directory", path)?;
+    match (url, directory) {
+        (Some(_), Some(_)) => Err(settings.refuse(
+            "evaluate.candidate.directory",
+            "cannot be set together with evaluate.candidate.url; leave one of the two out",
+        )),
+        (Some(url), None) => Ok(Some(Source::Http { url })),
+        (None, Some(path)) => Ok(Some(Source::Directory { path })),
+        (None, None) => Ok(None),
+    }
 }
 
 fn cooldowns(settings: &Settings) -> Result<Cooldowns, ConfigError> {

@@ -19,9 +19,11 @@ fn topics(kafka: &Kafka, settings: &Settings) -> Result<(), ConfigError> {
     let activity = topics.activity.iter().map(|topic| ("kafka.topics.activity", topic));
     let others = [
         ("kafka.topics.commands", &topics.commands),
+        ("kafka.topics.shadow_commands", &topics.shadow_commands),
         ("kafka.topics.outcomes", &topics.outcomes),
         ("kafka.topics.retries", &topics.retries),
         ("kafka.topics.dead_letters", &topics.dead_letters),
+        ("kafka.topics.receipts", &topics.receipts),
     ];
     let all: Vec<_> = activity.chain(others).collect();
     for (i, (path, topic)) in all.iter().enumerate() {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, Dispatch, Evaluate, Kafka, LogFormat, Preferences, Redis, Role, SessionApi, Source, Start, Store, Windows,
-    duration, mask,
+    Config, Dispatch, Evaluate, Kafka, LogFormat, Preferences, Receipts, Redis, Role, SessionApi, Source, Start, Store,
+    Windows, duration, mask,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
+use crate::domain::ids::TenantId;
+use crate::domain::trigger::Trigger;
 
 /// A value as the file would hold it.
 pub(super) enum Shown {
@@ -86,9 +88,11 @@ fn kafka(kafka: &Kafka) -> Lines {
         ("kafka.group_id", kafka.group_id.as_str().into()),
         ("kafka.topics.activity", Shown::List(kafka.topics.activity.clone())),
         ("kafka.topics.commands", kafka.topics.commands.as_str().into()),
+        ("kafka.topics.shadow_commands", kafka.topics.shadow_commands.as_str().into()),
         ("kafka.topics.outcomes", kafka.topics.outcomes.as_str().into()),
         ("kafka.topics.retries", kafka.topics.retries.as_str().into()),
         ("kafka.topics.dead_letters", kafka.topics.dead_letters.as_str().into()),
+        ("kafka.topics.receipts", kafka.topics.receipts.as_str().into()),
         ("kafka.properties", Shown::Map(kafka.properties.iter().map(masked).collect())),
         ("kafka.properties_files", Shown::Map(kafka.properties_files.iter().map(file).collect())),
     ]
@@ -162,6 +166,17 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ReferenceChoice::TransactionId => "transaction_id",
     };
     let cooldowns = &evaluate.cooldown;
+    let receipts = match evaluate.receipts {
+        Receipts::Off => "off",
+        Receipts::Required => "required",
+        Receipts::All => "all",
+    };
+    let shadow = &evaluate.shadow;
+    let (url, directory) = match &evaluate.candidate {
+        None => (None, None),
+        Some(Source::Http { url }) => (Some(url.clone()), None),
+        Some(Source::Directory { path }) => (None, Some(path.as_path())),
+    };
     let default = ("default".to_owned(), duration::written(cooldowns.default));
     let named = cooldowns.named.iter().map(|(trigger, time)| (trigger.to_string(), duration::written(*time)));
     let rates = evaluate.rates.iter().map(|(code, rate)| (code.to_owned(), rate.to_string()));
@@ -172,6 +187,11 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.claim_retention", evaluate.claim_retention.into()),
         ("evaluate.cooldown", Shown::Map(std::iter::once(default).chain(named).collect())),
         ("evaluate.rates", Shown::Map(rates.collect())),
+        ("evaluate.shadow.triggers", Shown::List(shadow.triggers.iter().map(Trigger::to_string).collect())),
+        ("evaluate.shadow.tenants", Shown::List(shadow.tenants.iter().map(TenantId::to_string).collect())),
+        ("evaluate.candidate.url", url.into()),
+        ("evaluate.candidate.directory", directory.into()),
+        ("evaluate.receipts", receipts.into()),
         ("evaluate.batch_size", evaluate.batch_size.into()),
     ]
 }

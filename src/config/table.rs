@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::keys::{KeyDoc, Kind, Names};
+use crate::domain::trigger::Trigger;
 
 const ZERO: Duration = Duration::ZERO;
 const MS: Duration = Duration::from_millis(1);
@@ -65,9 +66,21 @@ pub const KEYS: &[KeyDoc] = &[
         "Where events are read",
     ),
     of("kafka.topics.commands", TOPIC, Some("verification-commands"), "Where commands go"),
+    of(
+        "kafka.topics.shadow_commands",
+        TOPIC,
+        Some("stepup-shadow-commands"),
+        "Where the commands go that ask nobody (evaluate.shadow)",
+    ),
     of("kafka.topics.outcomes", TOPIC, Some("verification-outcomes"), "Where outcomes go"),
     of("kafka.topics.retries", TOPIC, Some("stepup-retries"), "Where commands wait for their next try"),
     of("kafka.topics.dead_letters", TOPIC, Some("stepup-dead-letters"), "Where goes what cannot be processed"),
+    of(
+        "kafka.topics.receipts",
+        TOPIC,
+        Some("stepup-receipts"),
+        "Where receipts go; not used while evaluate.receipts is off",
+    ),
     of(
         "kafka.properties",
         Kind::Map { values: &Kind::Text("a text, number or boolean"), names: Names::Dotted },
@@ -227,6 +240,35 @@ pub const KEYS: &[KeyDoc] = &[
         },
         Some("{}"),
         "US dollars for one unit of a currency",
+    ),
+    of(
+        "evaluate.shadow.triggers",
+        Kind::List { items: &Kind::OneOf(Trigger::NAMES), least: 0, most: 13 },
+        Some("[]"),
+        "Triggers that are decided and counted for every tenant, and ask nobody: their commands go to the shadow topic",
+    ),
+    of(
+        "evaluate.shadow.tenants",
+        Kind::List {
+            items: &Kind::Text("a tenant id: 1 to 64 of A–Z a–z 0–9 . _ -, the first a letter or digit"),
+            least: 0,
+            most: 10_000,
+        },
+        Some("[]"),
+        "The same for every trigger of these tenants",
+    ),
+    of(
+        "evaluate.candidate.url",
+        WEB,
+        None,
+        "A second source of preferences: decided side by side on live traffic and counted, never acted on",
+    ),
+    of("evaluate.candidate.directory", Kind::Path, None, "The same from a directory of <tenant id>.json files"),
+    of(
+        "evaluate.receipts",
+        Kind::OneOf(&["off", "required", "all"]),
+        Some("off"),
+        "Which decisions get a receipt by which they can be made again: none, those that ask somebody, or all",
     ),
     of("evaluate.batch_size", whole(1, 10_000), Some("1000"), "The most events decided in one step"),
     of(

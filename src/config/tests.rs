@@ -30,9 +30,11 @@ kafka:
   topics:
     activity: [activity]
     commands: verification-commands
+    shadow_commands: stepup-shadow-commands
     outcomes: verification-outcomes
     retries: stepup-retries
     dead_letters: stepup-dead-letters
+    receipts: stepup-receipts
   properties: {}
   properties_files: {}
 redis:
@@ -83,6 +85,13 @@ evaluate:
     deposit: 0s
     withdrawal: 0s
   rates: {}
+  shadow:
+    triggers: []
+    tenants: []
+  candidate:
+    url: null
+    directory: null
+  receipts: off
   batch_size: 1000
 dispatch:
   max_command_age: 10m
@@ -116,9 +125,11 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("kafka.group_id", "123", "123", &[]),
     ("kafka.topics.activity", "[a, b]", "[a, b]", &[]),
     ("kafka.topics.commands", "x", "x", &[]),
+    ("kafka.topics.shadow_commands", "x", "x", &[]),
     ("kafka.topics.outcomes", "x", "x", &[]),
     ("kafka.topics.retries", "x", "x", &[]),
     ("kafka.topics.dead_letters", "x", "x", &[]),
+    ("kafka.topics.receipts", "x", "x", &[]),
     ("kafka.properties", "{linger.ms: 5, log_level: 6}", "linger.ms: 5\n  log_level: 6", &[]),
     ("kafka.properties_files", "{sasl.password: /run/p}", "sasl.password: /run/p", &[]),
     ("redis.url", "rediss://me:hunter2@r:1/2", "\"rediss://me:***@r:1/2\"", &[]),
@@ -165,6 +176,11 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
         &[],
     ),
     ("evaluate.rates", "{EUR: 1.080, JPY: '0.0064'}", "EUR: 1.08\n  JPY: 0.0064", &[]),
+    ("evaluate.shadow.triggers", "[deposit, login]", "[login, deposit]", &[]),
+    ("evaluate.shadow.tenants", "acme", "[acme]", &[]),
+    ("evaluate.candidate.url", "http://p/", "http://p/", &[]),
+    ("evaluate.candidate.directory", "./c", "./c", &[]),
+    ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),
     ("dispatch.concurrency", "64", "64", &[]),
@@ -419,7 +435,7 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
     (
         "kafka:\n  brokers: x\n  topics:\n    comands: y",
         &[],
-        "config.yaml:4: kafka.topics.comands: unknown key, did you mean commands? allowed here: activity, commands, outcomes, retries, dead_letters",
+        "config.yaml:4: kafka.topics.comands: unknown key, did you mean commands? allowed here: activity, commands, shadow_commands, outcomes, retries, dead_letters, receipts",
     ),
     (
         "+redis:\n  pasword: hunter2",
@@ -539,6 +555,21 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
         "+evaluate: {cooldown: 5m}",
         &[],
         "config.yaml:4: evaluate.cooldown: a single value is not a map, each key in it with a duration such as 250ms, 60s, 15m or 1h30m (0s to 168h)",
+    ),
+    (
+        "+evaluate: {shadow: {triggers: [deposits]}}",
+        &[],
+        r#"config.yaml:4: evaluate.shadow.triggers: "deposits" is not one of: login, password_change, name_change, phone_number_change, two_factor_auth_change, new_device_or_location, device_fingerprint_change, payment_method_change, account_balance_transfer, deposit, withdrawal, large_bet_placement, high_frequency_betting"#,
+    ),
+    (
+        "+evaluate: {shadow: {tenants: [a b]}}",
+        &[],
+        r#"config.yaml:4: evaluate.shadow.tenants: "a b" is not a tenant id: 1 to 64 of A–Z a–z 0–9 . _ -, the first a letter or digit"#,
+    ),
+    (
+        "+evaluate: {candidate: {url: \"http://p/\", directory: ./c}}",
+        &[],
+        "config.yaml:4: evaluate.candidate.directory: cannot be set together with evaluate.candidate.url; leave one of the two out",
     ),
     (
         "+evaluate: {rates: {USD: 1}}",

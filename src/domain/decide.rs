@@ -42,6 +42,19 @@ pub enum Decision {
         facts: Facts,
         standing: Standing,
     },
+    /// The customer would be verified, were the trigger not in shadow.
+    Shadowed {
+        facts: Facts,
+        standing: Standing,
+    },
+}
+
+/// Whether a customer is asked when the rules say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Live,
+    /// The rules are tried out: nobody is asked, and the claims are kept apart from the live ones.
+    Shadow,
 }
 
 /// Whether an event fires for the first time.
@@ -132,10 +145,21 @@ impl Freshness {
     }
 }
 
-/// Rules 6 to 9. `answer` is `None` for a trigger without a cool-down, which takes no claims.
-pub fn conclude(facts: Facts, freshness: Freshness, answer: Option<ClaimAnswer>, cooldown: Duration) -> Decision {
+/// Rules 6 to 9. `answer` is `None` for a trigger without a cool-down, which takes no claims; in shadow it is the answer
+/// of the shadow's own claims.
+pub fn conclude(
+    facts: Facts,
+    freshness: Freshness,
+    answer: Option<ClaimAnswer>,
+    cooldown: Duration,
+    mode: Mode,
+) -> Decision {
+    let fires = |standing| match mode {
+        Mode::Live => Decision::Required { facts, standing },
+        Mode::Shadow => Decision::Shadowed { facts, standing },
+    };
     if answer == Some(ClaimAnswer::Held) {
-        return Decision::Required { facts, standing: Standing::Again };
+        return fires(Standing::Again);
     }
     if let Freshness::TooOld { age, limit } = freshness {
         return Decision::EventTooOld { facts, age, limit };
@@ -143,12 +167,12 @@ pub fn conclude(facts: Facts, freshness: Freshness, answer: Option<ClaimAnswer>,
     if let Some(ClaimAnswer::CoolingDown { since }) = answer {
         return Decision::InCooldown { facts, since, until: since.plus(cooldown) };
     }
-    Decision::Required { facts, standing: Standing::First }
+    fires(Standing::First)
 }
 
 impl Decision {
     /// Every name that a decision can have.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
         "tenant_unknown",
         "feature_disabled",
         "trigger_disabled",
@@ -157,6 +181,7 @@ impl Decision {
         "event_too_old",
         "in_cooldown",
         "required",
+        "shadowed",
     ];
 
     /// The name on the wire and in metrics.
@@ -170,21 +195,50 @@ impl Decision {
             Self::EventTooOld { .. } => "event_too_old",
             Self::InCooldown { .. } => "in_cooldown",
             Self::Required { .. } => "required",
+            Self::Shadowed { .. } => "shadowed",
         }
     }
 
     /// What the window said, where it was asked.
     pub fn reach(&self) -> Option<Reach> {
-        match self {
-            Self::BelowFrequency(reach) => Some(*reach),
-            Self::EventTooOld { facts, .. } | Self::InCooldown { facts, .. } | Self::Required { facts, .. } => {
-                match facts {
-                    Facts::Frequency(reach) => Some(*reach),
-                    Facts::Plain | Facts::Amount(_) => None,
-                }
-            }
-            Self::TenantUnknown | Self::FeatureDisabled | Self::TriggerDisabled | Self::BelowThreshold { .. } => None,
+        match (self, self.facts()) {
+            (Self::BelowFrequency(reach), _) | (_, Some(Facts::Frequency(reach))) => Some(*reach),
+            (_, Some(Facts::Plain | Facts::Amount(_)) | None) => None,
         }
+    }
+
+    /// What would make the trigger fire, where the preferences speak for it.
+    pub fn facts(&self) -> Option<&Facts> {
+        match self {
+            Self::EventTooOld { facts, .. }
+            | Self::InCooldown { facts, .. }
+            | Self::Required { facts, .. }
+            | Self::Shadowed { facts, .. } => Some(facts),
+            Self::TenantUnknown
+            | Self::FeatureDisabled
+            | Self::TriggerDisabled
+            | Self::BelowThreshold { .. }
+            | Self::BelowFrequency(_) => None,
+        }
+    }
+
+    /// Whether it fired before: a redelivery or a repeat of an event that holds its claim.
+    pub fn is_repeated(&self) -> bool {
+        match self {
+            Self::Required { standing, .. } | Self::Shadowed { standing, .. } => *standing == Standing::Again,
+            Self::TenantUnknown
+            | Self::FeatureDisabled
+            | Self::TriggerDisabled
+            | Self::BelowThreshold { .. }
+            | Self::BelowFrequency(_)
+            | Self::EventTooOld { .. }
+            | Self::InCooldown { .. } => false,
+        }
+    }
+
+    /// Whether the rules say that the customer is to be asked, in shadow or not.
+    pub fn fires(&self) -> bool {
+        matches!(self, Self::Required { .. } | Self::Shadowed { .. })
     }
 }
 

@@ -65,6 +65,7 @@ struct World {
     age: Duration,
     limit: Option<Duration>,
     answer: Option<ClaimAnswer>,
+    mode: Mode,
 }
 
 impl World {
@@ -78,6 +79,7 @@ impl World {
             age: Duration::ZERO,
             limit: Some(LIMIT),
             answer: Some(ClaimAnswer::Free),
+            mode: Mode::Live,
         }
     }
 
@@ -88,7 +90,7 @@ impl World {
             Verdict::Decided(decision) => decision,
             Verdict::Candidate(facts) => {
                 let freshness = Freshness::of(&event, OCCURRED.plus(self.age), self.limit);
-                conclude(facts, freshness, self.answer, COOLDOWN)
+                conclude(facts, freshness, self.answer, COOLDOWN, self.mode)
             }
         }
     }
@@ -155,6 +157,12 @@ fn for_every_trigger_the_first_rule_that_applies_names_the_decision() {
             if let Decision::Required { standing: actual, .. } = decision {
                 assert_eq!(actual, standing, "{trigger}, rules {set:08b}");
             }
+            // In shadow every rule is the same, but nobody is asked.
+            let shadow = World { mode: Mode::Shadow, ..world }.decide();
+            match decision {
+                Decision::Required { facts, standing } => assert_eq!(shadow, Decision::Shadowed { facts, standing }),
+                other => assert_eq!(shadow, other, "{trigger}, rules {set:08b}"),
+            }
         }
     }
 }
@@ -202,6 +210,7 @@ fn a_decision_says_its_numbers() {
 #[test]
 fn every_name_is_reached_and_listed_once() {
     let mut names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
+    names.push(World { mode: Mode::Shadow, ..World::of(Trigger::Login) }.decide().name());
     let mut listed = Decision::NAMES.to_vec();
     names.sort_unstable();
     listed.sort_unstable();

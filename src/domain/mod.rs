@@ -8,6 +8,8 @@ pub mod command;
 pub mod decide;
 pub mod delivery;
 pub mod event;
+pub mod evidence;
+pub mod hindsight;
 pub mod ids;
 pub mod money;
 pub mod outcome;

@@ -10,6 +10,8 @@ macro_rules! named {
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// Every name, in the same order.
+            pub const NAMES: &'static [&'static str] = &[$($wire),+];
 
             /// The name on the wire, in metrics and in configuration.
             pub fn name(self) -> &'static str {

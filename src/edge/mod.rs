@@ -7,12 +7,31 @@ pub mod files;
 pub mod kafka;
 pub mod memory;
 pub mod outcomes;
+pub mod peek;
 pub mod preferences;
 pub mod recording;
 pub mod redis;
 pub mod sessions;
 pub mod tls;
 pub mod windows;
+
+/// What a store's windows and claims are for. Each has its own, so that what is only tried out changes nothing that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What commands follow from.
+    Live,
+    /// Triggers in shadow.
+    Shadow,
+    /// Preferences that are tried out beside those in force.
+    Candidate,
+}
+
+/// A store that keeps its scopes apart.
+pub trait Scoped {
+    /// The same store, for another scope.
+    #[must_use]
+    fn scoped(&self, scope: Scope) -> Self;
+}
 
 /// Why a store did not answer. The same call may be made again: every effect here can be repeated without harm.
 #[derive(Debug, thiserror::Error)]

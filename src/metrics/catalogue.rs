@@ -61,6 +61,16 @@ catalogue! {
         "Decisions, one for every event and trigger tested, by the rule that made them.";
     COMMANDS: Counter "stepup_commands_total" ["tenant", "trigger"]
         "Commands that Kafka acknowledged.";
+    SHADOW_DECISIONS: Counter "stepup_shadow_decisions_total" ["tenant", "trigger", "decision"]
+        "Of stepup_decisions_total those of triggers in shadow, for which nobody is asked.";
+    CANDIDATE_DECISIONS: Counter "stepup_candidate_decisions_total" ["tenant", "trigger", "decision"]
+        "What the candidate preferences decided for the same events, by the rule that made the decision.";
+    CANDIDATE_CHANGES: Counter "stepup_candidate_changes_total" ["tenant", "trigger", "change"]
+        "Events that only one of the two would ask for: newly (the candidate) or no_longer (the preferences in force).";
+    CANDIDATE_SKIPPED: Counter "stepup_candidate_skipped_total" []
+        "Events that the candidate preferences did not decide, for their source or their windows did not answer in time.";
+    RECEIPTS: Counter "stepup_receipts_total" ["decision"]
+        "Decision receipts that Kafka acknowledged, by the decision.";
     OUTCOMES: Counter "stepup_outcomes_total" ["tenant", "trigger", "status"]
         "Outcomes that Kafka acknowledged, by their status.";
     DEAD_LETTERS: Counter "stepup_dead_letters_total" ["code"]

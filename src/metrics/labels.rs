@@ -47,6 +47,16 @@ label! {
 }
 
 label! {
+    /// How the candidate preferences differ from those in force.
+    CandidateChange {
+        /// Only the candidate would ask the customer.
+        Newly => "newly",
+        /// Only the preferences in force ask the customer.
+        NoLonger => "no_longer",
+    }
+}
+
+label! {
     /// What keeps a role from going on.
     HeldReason {
         Windows => "windows",

@@ -16,8 +16,8 @@ use prometheus::{IntCounter, TextEncoder};
 
 pub use catalogue::{Entry, Kind};
 pub use labels::{
-    CommitResult, EventResult, HeldReason, HttpTarget, LookupResult, RebalanceKind, RedisOperation, ResponseClass,
-    RetryReason, Role,
+    CandidateChange, CommitResult, EventResult, HeldReason, HttpTarget, LookupResult, RebalanceKind, RedisOperation,
+    ResponseClass, RetryReason, Role,
 };
 pub use tenants::{OTHER, TenantLabels, UNKNOWN};
 
@@ -110,6 +110,35 @@ impl Metrics {
         });
     }
 
+    /// An event was decided for a trigger in shadow. It counts under [`Metrics::decisions`] too.
+    pub fn shadow_decision(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.shadow_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {
+            self.0.shadow_decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
+        });
+    }
+
+    /// The candidate preferences decided an event.
+    pub fn candidate_decision(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.candidate_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {
+            self.0.candidate_decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
+        });
+    }
+
+    /// The candidate preferences would ask where those in force do not, or the other way round.
+    pub fn candidate_change(&self, tenant: &TenantId, trigger: Trigger, change: CandidateChange) {
+        let tenant = self.0.tenants.of(Some(tenant));
+        tenant.candidate_changes.add(trigger as usize * CandidateChange::ALL.len() + change as usize, 1, || {
+            self.0.candidate_changes.with_label_values(&[tenant.label.as_str(), trigger.name(), change.name()])
+        });
+    }
+
+    /// The candidate preferences did not get to decide so many events.
+    pub fn candidate_skipped(&self, events: usize) {
+        self.0.candidate_skipped.inc_by(events as u64);
+    }
+
     /// `n` commands were acknowledged.
     pub fn commands(&self, tenant: &TenantId, trigger: Trigger, n: u64) {
         let tenant = self.0.tenants.of(Some(tenant));
@@ -124,6 +153,13 @@ impl Metrics {
     /// `n` bets came too late to be tested against their whole window.
     pub fn late_bets(&self, n: u64) {
         self.0.late_bets.inc_by(n);
+    }
+
+    /// The receipt of a decision was acknowledged.
+    pub fn receipt(&self, decision: &Decision) {
+        let name = decision.name();
+        let place = Decision::NAMES.iter().position(|known| *known == name);
+        add(&self.0.receipts, place.unwrap_or(usize::MAX), 1);
     }
 
     /// `n` records were acknowledged on the dead-letter topic.

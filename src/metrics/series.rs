@@ -10,7 +10,8 @@ use prometheus::{
 
 use super::catalogue::{self, Entry};
 use super::labels::{
-    EventResult, HeldReason, HttpTarget, LookupResult, RedisOperation, ResponseClass, RetryReason, Role,
+    CandidateChange, EventResult, HeldReason, HttpTarget, LookupResult, RedisOperation, ResponseClass, RetryReason,
+    Role,
 };
 use super::lag::Lag;
 use super::tenants::TenantLabels;
@@ -25,10 +26,16 @@ pub(super) struct Series {
     pub(super) events: IntCounterVec,
     pub(super) decisions: IntCounterVec,
     pub(super) commands: IntCounterVec,
+    pub(super) shadow_decisions: IntCounterVec,
+    pub(super) candidate_decisions: IntCounterVec,
+    pub(super) candidate_changes: IntCounterVec,
+    pub(super) candidate_skipped: IntCounter,
     pub(super) outcomes: IntCounterVec,
     pub(super) contradictions: IntCounterVec,
     pub(super) paused: IntCounterVec,
     pub(super) dead_letters: Vec<IntCounter>,
+    /// In the order of the decisions' names.
+    pub(super) receipts: Vec<IntCounter>,
     pub(super) command_latency: Histogram,
     pub(super) session_latency: Histogram,
     pub(super) lag: Lag,
@@ -63,6 +70,11 @@ pub(super) struct TenantSeries {
     /// By trigger, then decision.
     pub(super) decisions: Cells,
     pub(super) commands: Cells,
+    /// By trigger, then decision.
+    pub(super) shadow_decisions: Cells,
+    pub(super) candidate_decisions: Cells,
+    /// By trigger, then change.
+    pub(super) candidate_changes: Cells,
     /// By trigger, then status.
     pub(super) outcomes: Cells,
     pub(super) contradictions: Cells,
@@ -76,6 +88,9 @@ impl TenantSeries {
             events: Cells::new((ActivityType::ALL.len() + 1) * EventResult::ALL.len()),
             decisions: Cells::new(Trigger::ALL.len() * Decision::NAMES.len()),
             commands: Cells::new(Trigger::ALL.len()),
+            shadow_decisions: Cells::new(Trigger::ALL.len() * Decision::NAMES.len()),
+            candidate_decisions: Cells::new(Trigger::ALL.len() * Decision::NAMES.len()),
+            candidate_changes: Cells::new(Trigger::ALL.len() * CandidateChange::ALL.len()),
             outcomes: Cells::new(Trigger::ALL.len() * Ending::STATUSES.len()),
             contradictions: Cells::new(Trigger::ALL.len()),
             paused: Cells::new(1),
@@ -116,9 +131,14 @@ impl Series {
             events: counters(&to, &catalogue::EVENTS)?,
             decisions: counters(&to, &catalogue::DECISIONS)?,
             commands: counters(&to, &catalogue::COMMANDS)?,
+            shadow_decisions: counters(&to, &catalogue::SHADOW_DECISIONS)?,
+            candidate_decisions: counters(&to, &catalogue::CANDIDATE_DECISIONS)?,
+            candidate_changes: counters(&to, &catalogue::CANDIDATE_CHANGES)?,
+            candidate_skipped: counter(&to, &catalogue::CANDIDATE_SKIPPED)?,
             outcomes: counters(&to, &catalogue::OUTCOMES)?,
             contradictions: counters(&to, &catalogue::CONTRADICTIONS)?,
             paused: counters(&to, &catalogue::PAUSED)?,
+            receipts: each(&counters(&to, &catalogue::RECEIPTS)?, &Decision::NAMES, |name| name),
             dead_letters: each(&counters(&to, &catalogue::DEAD_LETTERS)?, RejectCode::ALL, |code| code.name()),
             command_latency: histogram(&to, &catalogue::COMMAND_LATENCY_SECONDS, catalogue::COMMAND_LATENCY)?,
             session_latency: histogram(&to, &catalogue::SESSION_LATENCY_SECONDS, catalogue::SESSION_LATENCY)?,

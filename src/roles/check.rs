@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::config::{Config, Role, Source};
+use crate::config::{Config, Receipts, Role, Source};
 use crate::domain::ids::TenantId;
 use crate::edge::kafka::probe;
 use crate::edge::preferences::{Fetched, PreferencesSource as _};
@@ -45,7 +45,10 @@ async fn verdicts(config: &Config) -> Vec<Verdict> {
     verdicts.extend(kafka(config).await.into_iter().map(|verdict| ("kafka", verdict)));
     verdicts.push(("redis", redis(config).await));
     if config.roles.contains(&Role::Evaluate) {
-        verdicts.push(("preferences", preferences(config).await));
+        verdicts.push(("preferences", preferences(config, &config.preferences.source).await));
+        if let Some(candidate) = &config.evaluate.candidate {
+            verdicts.push(("candidate", preferences(config, candidate).await));
+        }
     }
     if let Some(url) = &config.session_api.url
         && config.roles.contains(&Role::Dispatch)
@@ -67,6 +70,8 @@ async fn kafka(config: &Config) -> Vec<Result<String, String>> {
     let ours = &config.kafka.topics;
     let mut wanted: Vec<&String> = ours.activity.iter().collect();
     wanted.extend([&ours.commands, &ours.outcomes, &ours.retries, &ours.dead_letters]);
+    wanted.extend((!config.evaluate.shadow.is_empty()).then_some(&ours.shadow_commands));
+    wanted.extend((config.evaluate.receipts != Receipts::Off).then_some(&ours.receipts));
     let verdict = |topic: &&String| match topics.get(topic.as_str()) {
         Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),
         None => Err(format!("topic {topic} does not exist")),
@@ -85,11 +90,11 @@ async fn redis(config: &Config) -> Result<String, String> {
 }
 
 /// A directory is read whole; of an HTTP source it is only asked whether it answers, for a tenant nobody has.
-async fn preferences(config: &Config) -> Result<String, String> {
-    match &config.preferences.source {
+async fn preferences(config: &Config, source: &Source) -> Result<String, String> {
+    match source {
         Source::Http { url } => reach(url).await,
         Source::Directory { path } => {
-            let source = wiring::source(config).map_err(|error| format!("{error:#}"))?;
+            let source = wiring::source(config, source).map_err(|error| format!("{error:#}"))?;
             let files = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
             let mut read = 0;
             for file in files.flatten() {

@@ -94,6 +94,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
     for (topic, partitions) in [
         ("activity", 8),
         ("verification-commands", 8),
+        ("stepup-shadow-commands", 8),
         ("verification-outcomes", 8),
         ("stepup-retries", 8),
         ("stepup-dead-letters", 8),
@@ -178,6 +179,7 @@ async fn drive(
         repeated_share: 0.005,
         malformed_share: 0.002,
         seed: args.seed,
+        ..Cast::default()
     };
     let run = clock::now().0.to_string();
     let mut customers = Synthetic::new(cast, &run).context("no customers")?;

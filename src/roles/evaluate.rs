@@ -12,10 +12,11 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::{Holder, Stopped};
-use super::walk::{self, Arrival, Tested, Windowed};
-use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
+use super::receipt::{Grounds, Maker, wanted};
+use super::walk::{self, Arrival, Keep, Ledgers, Tested, Windowed};
+use crate::config::{Evaluate as Settings, Receipts, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
-use crate::domain::decide::Decision;
+use crate::domain::decide::{Decision, Mode};
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::time::Timestamp;
@@ -31,15 +32,17 @@ use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
-use crate::wire::{command, window};
+use crate::wire::{command, receipt, window};
 
+pub mod candidate;
 mod compactions;
+use candidate::Beside;
 use compactions::Compactions;
 
 /// The edges of the role, and what it goes by.
 pub struct Evaluate<W, C, K, S> {
     pub windows: W,
-    pub claims: C,
+    pub claims: Ledgers<C>,
     pub sink: K,
     pub preferences: Arc<PreferencesCache<S>>,
     pub settings: Settings,
@@ -49,6 +52,8 @@ pub struct Evaluate<W, C, K, S> {
     pub topics: Topics,
     pub metrics: Metrics,
     pub holder: Holder,
+    /// Where decided batches go to be decided by the candidate preferences, if there are any.
+    pub candidate: Option<Beside>,
 }
 
 /// A batch whose bets are recorded.
@@ -104,10 +109,12 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     async fn begin(&self, batch: Batch, due: &[Compaction]) -> Result<Recorded, Stopped> {
         let mut recorded = self.decode(batch);
         self.look_up(&mut recorded).await?;
+        let (windows, settings, outlive) = (&self.windows, &self.window_settings, self.outlive());
+        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
         recorded.windowed = self
             .holder
             .until_ok(HeldReason::Windows, Dependency::Redis, || {
-                walk::record(&self.windows, &recorded.arrivals, due, &self.window_settings, self.outlive())
+                walk::record_keeping(windows, &recorded.arrivals, due, settings, outlive, keep)
             })
             .await?;
         Ok(recorded)
@@ -181,31 +188,37 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     /// Decides, sends what follows, awaits the acknowledgements, counts, and reports the records finished.
     async fn finish(
         &self,
-        recorded: Recorded,
+        mut recorded: Recorded,
         progress: &Progress,
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
-        let decide = || {
+        let decide = || async {
             // The clock of the attempt that succeeds, however long the store was away before.
             let (claims, now) = (&self.claims, Some(clock::now()));
-            walk::decide(claims, &recorded.arrivals, &recorded.windowed, &self.settings, now, self.outlive())
+            let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
+            let tested = walk::decide(claims, arrivals, windowed, &self.settings, now, self.outlive()).await;
+            tested.map(|tested| (tested, now))
         };
-        let tested = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
+        let (tested, decided_at) = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
         let now = clock::now();
         let mut outgoing = Vec::new();
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
         let commands = self.commands(&recorded, &records, &tested, now, &mut outgoing);
+        self.receipts(&recorded, &records, &tested, decided_at, &mut outgoing);
         for (place, _, _, rejection) in &recorded.rejected {
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
         self.count(&recorded, &tested, &commands, clock::now());
         progress.finish(recorded.batch.iter().map(|record| record.position));
+        if let Some(candidate) = &self.candidate {
+            candidate.give(std::mem::take(&mut recorded.arrivals), &tested, now).await;
+        }
         Ok((recorded.windowed.compactions, last_of_each_partition(&recorded.batch)))
     }
 
     /// A command that could not be written for a while is issued again: its time begins when it can be delivered.
     fn renew(&self, record: &mut Outgoing) {
-        if record.topic != self.topics.commands {
+        if record.topic != self.topics.commands && record.topic != self.topics.shadow_commands {
             return;
         }
         if let Some(Ok(mut command)) = record.payload.as_deref().map(command::decode) {
@@ -227,17 +240,51 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         let terms = Terms { issued_at: now, max_age: self.max_command_age, reference: self.settings.reference };
         let mut commands = Vec::new();
         for one in tested {
-            let Decision::Required { facts, .. } = one.decision else { continue };
+            let (facts, topic) = match one.decision {
+                Decision::Required { facts, .. } => (facts, &self.topics.commands),
+                Decision::Shadowed { facts, .. } => (facts, &self.topics.shadow_commands),
+                Decision::TenantUnknown
+                | Decision::FeatureDisabled
+                | Decision::TriggerDisabled
+                | Decision::BelowThreshold { .. }
+                | Decision::BelowFrequency(_)
+                | Decision::EventTooOld { .. }
+                | Decision::InCooldown { .. } => continue,
+            };
             let arrival = &recorded.arrivals[one.event];
             let record = &records[recorded.records[one.event]];
             let version = arrival.preferences.as_ref().and_then(|preferences| preferences.updated_at.clone());
             let command = Command::new(&arrival.event, one.trigger, facts, record.position.source(), version, terms);
-            tracing::debug!(command = %command.id, trigger = %one.trigger, tenant = %command.tenant, "required");
-            commands.push((command.tenant.clone(), one.trigger, record.timestamp));
+            let (decision, tenant) = (one.decision.name(), &command.tenant);
+            tracing::debug!(command = %command.id, trigger = %one.trigger, %tenant, decision);
+            if let Decision::Required { .. } = one.decision {
+                commands.push((command.tenant.clone(), one.trigger, record.timestamp));
+            }
             let key = command::key(&command.tenant, &command.customer);
-            outgoing.push(Outgoing::new(&self.topics.commands, Some(key), command::encode(&command)));
+            outgoing.push(Outgoing::new(topic, Some(key), command::encode(&command)));
         }
         commands
+    }
+
+    /// The receipts of a batch, where they are wanted.
+    fn receipts(
+        &self,
+        recorded: &Recorded,
+        records: &[Record<'_>],
+        tested: &[Tested],
+        decided_at: Option<Timestamp>,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
+        let (evaluate, windows) = (&self.settings, &self.window_settings);
+        let mut maker = Maker::new(Grounds { arrivals, windowed, evaluate, windows, decided_at });
+        for one in tested.iter().filter(|one| wanted(self.settings.receipts, &one.decision)) {
+            let record = &records[recorded.records[one.event]];
+            let receipt = maker.receipt(one, record.position.source(), record.payload.unwrap_or_default());
+            let event = &arrivals[one.event].event;
+            let key = command::key(&event.tenant, &event.customer);
+            outgoing.push(Outgoing::new(&self.topics.receipts, Some(key), receipt::encode(&receipt)));
+        }
     }
 
     /// Counts every event and decision of a batch once, now that all that follows from it is acknowledged.
@@ -253,7 +300,14 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
             self.metrics.events(Some(&arrival.event.tenant), Some(kind), EventResult::Decided, 1);
         }
         for one in tested {
-            self.metrics.decisions(&recorded.arrivals[one.event].event.tenant, one.trigger, &one.decision, 1);
+            let tenant = &recorded.arrivals[one.event].event.tenant;
+            self.metrics.decisions(tenant, one.trigger, &one.decision, 1);
+            if self.settings.shadow.mode(tenant, one.trigger) == Mode::Shadow {
+                self.metrics.shadow_decision(tenant, one.trigger, &one.decision);
+            }
+            if wanted(self.settings.receipts, &one.decision) {
+                self.metrics.receipt(&one.decision);
+            }
         }
         for (tenant, trigger, since) in commands {
             self.metrics.commands(tenant, *trigger, 1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::walk::{self, Arrival, Tested, Windowed};
+use super::walk::{self, Arrival, Ledgers, Tested, Windowed};
 use crate::config::{Config, Evaluate, Windows};
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, TenantId};
@@ -15,6 +15,7 @@ use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::preferences::Preferences;
 use crate::edge::memory::store::MemoryStore;
 use crate::edge::windows::Compaction;
+use crate::edge::{Scope, Scoped as _};
 use crate::wire::event::{self, Decoded};
 use crate::wire::preferences as document;
 
@@ -50,6 +51,7 @@ pub enum Line {
 pub struct Offline {
     rules: Rules,
     store: MemoryStore,
+    ledgers: Ledgers<MemoryStore>,
     tenants: Tenants,
     compactions: Vec<Compaction>,
     lines: u32,
@@ -57,9 +59,11 @@ pub struct Offline {
 
 impl Offline {
     pub fn new(rules: Rules, preferences: &Path) -> anyhow::Result<Self> {
+        let store = MemoryStore::new();
         Ok(Self {
             rules,
-            store: MemoryStore::new(),
+            ledgers: Ledgers { live: store.clone(), shadow: store.scoped(Scope::Shadow) },
+            store,
             tenants: Tenants::open(preferences)?,
             compactions: Vec::new(),
             lines: 0,
@@ -97,7 +101,7 @@ impl Offline {
         let compactions = std::mem::take(&mut self.compactions);
         let mut windowed = walk::record(&self.store, arrivals, &compactions, windows, outlive).await?;
         self.compactions = std::mem::take(&mut windowed.compactions);
-        let tested = walk::decide(&self.store, arrivals, &windowed, evaluate, None, outlive).await?;
+        let tested = walk::decide(&self.ledgers, arrivals, &windowed, evaluate, None, outlive).await?;
         Ok((windowed, tested))
     }
 

@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Dispatch;
 use super::evaluate::Evaluate;
+use super::evaluate::candidate::{Beside, Candidate};
 use super::hold::Holder;
+use super::walk::Ledgers;
 use super::{background, wiring};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Receipts};
 use crate::domain::ids::TenantId;
 use crate::edge::claims::Claims;
 use crate::edge::clock;
@@ -19,6 +21,7 @@ use crate::edge::kafka::consumer::Consumer;
 use crate::edge::kafka::producer::Producer;
 use crate::edge::outcomes::Outcomes;
 use crate::edge::windows::Windows;
+use crate::edge::{Scope, Scoped};
 use crate::health::Health;
 use crate::metrics::{Metrics, Role};
 use crate::shutdown::with_deadline;
@@ -42,7 +45,7 @@ struct Started {
     side: CancellationToken,
 }
 
-impl<S: Windows + Claims + Outcomes + Clone + 'static> Processor<S> {
+impl<S: Windows + Claims + Outcomes + Scoped + Clone + 'static> Processor<S> {
     /// Starts the configured roles and works until they are told to stop.
     pub async fn work(&self) -> anyhow::Result<()> {
         let preferences = Arc::new(wiring::preferences(&self.config, &self.metrics)?);
@@ -66,7 +69,7 @@ impl<S: Windows + Claims + Outcomes + Clone + 'static> Processor<S> {
         let config = &self.config;
         let role = Evaluate {
             windows: self.store.clone(),
-            claims: self.store.clone(),
+            claims: Ledgers { live: self.store.clone(), shadow: self.store.scoped(Scope::Shadow) },
             sink: Producer::new(wiring::kafka(config)).context("kafka")?,
             preferences: Arc::clone(preferences),
             settings: config.evaluate.clone(),
@@ -75,6 +78,7 @@ impl<S: Windows + Claims + Outcomes + Clone + 'static> Processor<S> {
             topics: config.kafka.topics.clone(),
             metrics: self.metrics.clone(),
             holder: self.holder(Role::Evaluate),
+            candidate: self.candidate(&started.side)?,
         };
         let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
         let mut consumer = Consumer::start(wiring::evaluate_input(config), observer).context("kafka")?;
@@ -86,12 +90,29 @@ impl<S: Windows + Claims + Outcomes + Clone + 'static> Processor<S> {
             Ok(())
         });
         let topics = &config.kafka.topics;
-        let written = [&topics.commands, &topics.dead_letters];
+        let shadow = (!config.evaluate.shadow.is_empty()).then_some(&topics.shadow_commands);
+        let receipts = (config.evaluate.receipts != Receipts::Off).then_some(&topics.receipts);
+        let written = [&topics.commands, &topics.dead_letters].into_iter().chain(shadow).chain(receipts);
         self.watch_topics(Role::Evaluate, topics.activity.iter().chain(written), &started.side);
         let (known, side) = (Arc::clone(preferences), started.side.clone());
         tokio::spawn(background::follow_doubts(self.store.clone(), Arc::clone(&known), side.clone()));
         tokio::spawn(background::measure_preferences(self.metrics.clone(), known, side));
         Ok(())
+    }
+
+    /// Starts what decides by the candidate preferences, where there are any.
+    fn candidate(&self, side: &CancellationToken) -> anyhow::Result<Option<Beside>> {
+        let Some(preferences) = wiring::candidate(&self.config)? else { return Ok(None) };
+        let candidate = Candidate {
+            store: self.store.scoped(Scope::Candidate),
+            preferences,
+            settings: self.config.evaluate.clone(),
+            window_settings: self.config.windows.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let (beside, taken) = Beside::new(self.metrics.clone());
+        tokio::spawn(candidate.run(taken, side.clone()));
+        Ok(Some(beside))
     }
 
     fn dispatch(&self, preferences: &Arc<wiring::TenantPreferences>, started: &mut Started) -> anyhow::Result<()> {

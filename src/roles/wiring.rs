@@ -171,9 +171,10 @@ impl PreferencesSource for AnySource {
     }
 }
 
-pub fn source(config: &Config) -> anyhow::Result<AnySource> {
+/// One of the two sources that a configuration can name.
+pub fn source(config: &Config, source: &Source) -> anyhow::Result<AnySource> {
     let api = &config.session_api;
-    Ok(match &config.preferences.source {
+    Ok(match source {
         Source::Directory { path } => AnySource::Directory(DirectoryPreferences::new(path)),
         Source::Http { url } => {
             let settings = preferences::HttpSettings {
@@ -192,14 +193,25 @@ pub fn source(config: &Config) -> anyhow::Result<AnySource> {
 }
 
 pub fn preferences(config: &Config, metrics: &Metrics) -> anyhow::Result<TenantPreferences> {
-    let settings = preferences::Settings {
+    let source = source(config, &config.preferences.source)?;
+    Ok(PreferencesCache::new(source, cache(config), Arc::new(Lookups(metrics.clone()))))
+}
+
+/// The preferences that are tried out beside those in force, if there are any.
+pub fn candidate(config: &Config) -> anyhow::Result<Option<TenantPreferences>> {
+    let Some(candidate) = &config.evaluate.candidate else { return Ok(None) };
+    let source = source(config, candidate).context("evaluate.candidate")?;
+    Ok(Some(PreferencesCache::new(source, cache(config), Arc::new(preferences::Unobserved))))
+}
+
+fn cache(config: &Config) -> preferences::Settings {
+    preferences::Settings {
         ttl: config.preferences.ttl,
         max_stale: config.preferences.max_stale,
         refused_for: config.preferences.refused_for,
         lookups_per_second: NonZeroU32::new(config.preferences.lookups_per_second).unwrap_or(NonZeroU32::MIN),
         max_tenants: config.preferences.max_tenants,
-    };
-    Ok(PreferencesCache::new(source(config)?, settings, Arc::new(Lookups(metrics.clone()))))
+    }
 }
 
 /// The credentials as the preferences look-up asks for them.

@@ -11,7 +11,7 @@ use crate::domain::trigger::ActivityType;
 pub const MAX_BYTES: usize = 65_536;
 
 /// The fields of an event, in the order in which their rules are checked.
-const FIELDS: [&str; 10] = [
+pub(super) const FIELDS: [&str; 10] = [
     "id",
     "tenant_id",
     "customer_id",
@@ -23,7 +23,7 @@ const FIELDS: [&str; 10] = [
     "device",
     "attributes",
 ];
-const DEVICE: [&str; 3] = ["id", "fingerprint", "country"];
+pub(super) const DEVICE: [&str; 3] = ["id", "fingerprint", "country"];
 
 /// What a record turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,6 +30,11 @@ impl Object<'_> {
         integer(self.out, number.into());
     }
 
+    pub fn boolean(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
     /// A point in time in RFC 3339, UTC, with milliseconds. One outside the years that can be written stands as the
     /// nearest that can.
     pub fn time(&mut self, name: &str, at: Timestamp) {
@@ -41,12 +46,25 @@ impl Object<'_> {
         object(self.out, fill);
     }
 
+    /// A value that is JSON already and stands there as it is.
+    pub fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.out.extend_from_slice(json.as_bytes());
+    }
+
     fn name(&mut self, name: &str) {
         self.out.extend_from_slice(self.separator);
         self.separator = b",";
         string(self.out, name);
         self.out.push(b':');
     }
+}
+
+/// A JSON string by itself.
+pub fn text(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    string(&mut out, text);
+    out
 }
 
 fn string(out: &mut Vec<u8>, text: &str) {
@@ -110,8 +128,12 @@ mod tests {
             o.integer("n", i64::MIN);
             o.object("o", |inner| inner.string("s", "\u{1f}\"\\\n"));
             o.integer("z", 0);
+            o.raw("r", "[1.50]");
+            o.boolean("t", true);
+            o.boolean("f", false);
         });
-        assert_eq!(nested, r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0}"#);
+        let want = r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0,"r":[1.50],"t":true,"f":false}"#;
+        assert_eq!(nested, want);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Stack {
         let name = unique(name);
         let directory = services::directory(&name);
         std::fs::create_dir(directory.path().join("preferences")).unwrap();
-        for topic in ["activity", "commands", "outcomes", "retries", "dead-letters"] {
+        for topic in ["activity", "commands", "shadow", "outcomes", "retries", "dead-letters", "receipts"] {
             create_topic(brokers, &format!("{name}-{topic}"), partitions);
         }
         let api = Api::start(&directory.path().join("preferences"));
@@ -104,8 +104,9 @@ impl Stack {
     pub fn config(&self, port: u16) -> String {
         let (name, brokers, redis) = (&self.name, &self.brokers, &self.redis);
         let mut text = format!(
-            "kafka:\n  brokers: \"{brokers}\"\n  group_id: {name}\n  topics: {{ activity: [{name}-activity], commands: {name}-commands, \
-             outcomes: {name}-outcomes, retries: {name}-retries, dead_letters: {name}-dead-letters }}\n\
+            "kafka:\n  brokers: \"{brokers}\"\n  group_id: {name}\n  topics: {{ activity: [{name}-activity], commands: {name}-commands, shadow_commands: {name}-shadow, \
+             outcomes: {name}-outcomes, retries: {name}-retries, dead_letters: {name}-dead-letters, \
+             receipts: {name}-receipts }}\n\
              redis: {{ url: \"{redis}\", key_prefix: s{} }}\n\
              preferences: {{ source: directory, directory: \"{}\" }}\n\
              session_api: {{ url: \"{}\" }}\n\
@@ -125,9 +126,14 @@ impl Stack {
 
     /// Starts a processor.
     pub fn run(&self, roles: &str) -> Processor {
+        self.run_with(roles, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn run_with(&self, roles: &str, env: &[(&str, &str)]) -> Processor {
         let port = free_port();
         let config = self.config(port);
-        let process = StepupProcess::start(&["run", "--config", &config, "--roles", roles], &[]);
+        let process = StepupProcess::start(&["run", "--config", &config, "--roles", roles], env);
         Processor { process, pages: format!("http://127.0.0.1:{port}") }
     }
 

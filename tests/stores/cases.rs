@@ -11,7 +11,7 @@ use stepup::edge::claims::Ask;
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::outcomes::EarlierAttempt;
 
-use crate::given::{Store, ask, bets, command, compaction, minute_of, of, tenant};
+use crate::given::{Store, ask, bets, command, compaction, customer, minute_of, of, tenant};
 use crate::server::Redis;
 
 /// Every case as a test of the memory form and of the Redis form, and all of them in a row for other forms.
@@ -52,6 +52,7 @@ cases!(
     an_attempt_is_on_record_until_it_is_forgotten,
     doubts_are_the_latest_of_each_tenant_and_of_the_last_hour,
     doubts_are_at_most_a_thousand,
+    a_peek_tells_what_is_kept_of_each_customer,
 );
 
 async fn a_log_is_read_back_in_order_of_arrival<S: Store>(store: S) {
@@ -275,4 +276,24 @@ async fn doubts_are_at_most_a_thousand<S: Store>(store: S) {
     let doubts = store.doubts(minute_of(-1_000)).await.unwrap();
     assert_eq!(doubts.len(), 1_000);
     assert!(doubts.iter().all(|(_, at)| *at >= minute_of(0).plus(Duration::from_millis(5))));
+}
+
+async fn a_peek_tells_what_is_kept_of_each_customer<S: Store>(store: S) {
+    let (acme, a, b) = (tenant("acme"), customer("a"), customer("b"));
+    assert_eq!(store.peek_window(&acme, &a).await.unwrap(), []);
+    assert_eq!(store.peek_claims(&acme, &a, Trigger::Login).await.unwrap(), []);
+    store.record(&[of("a", [5, 3]), of("b", [9])], &[]).await.unwrap();
+    store.record(&[of("a", [4])], &[]).await.unwrap();
+    for ask in [ask("a", 1, 0, Take), ask("a", 2, 5, Take), ask("a", 3, 10, Take), ask("a", 4, 30, Look)] {
+        store.settle(&[ask]).await.unwrap();
+    }
+    let claims = [(1, 0), (3, 10)].map(|(event, minute)| ask("a", event, minute, Take).request.claim);
+    for _ in 0..2 {
+        assert_eq!(store.peek_window(&acme, &a).await.unwrap(), bets([5, 3, 4]));
+        assert_eq!(store.peek_window(&acme, &b).await.unwrap(), bets([9]));
+        assert_eq!(store.peek_window(&tenant("other"), &a).await.unwrap(), []);
+        assert_eq!(store.peek_claims(&acme, &a, Trigger::Login).await.unwrap(), claims);
+        assert_eq!(store.peek_claims(&acme, &a, Trigger::Deposit).await.unwrap(), []);
+        assert_eq!(store.peek_claims(&acme, &b, Trigger::Login).await.unwrap(), []);
+    }
 }

@@ -10,11 +10,12 @@ use stepup::domain::window::Bet;
 use stepup::edge::StoreError;
 use stepup::edge::claims::{Ask, Claims};
 use stepup::edge::outcomes::Outcomes;
+use stepup::edge::peek::Peek;
 use stepup::edge::windows::{Compaction, CustomerBets, Windows};
 use uuid::Uuid;
 
-pub(crate) trait Store: Windows + Claims + Outcomes + Clone + 'static {}
-impl<S: Windows + Claims + Outcomes + Clone + 'static> Store for S {}
+pub(crate) trait Store: Windows + Claims + Outcomes + Peek + Clone + 'static {}
+impl<S: Windows + Claims + Outcomes + Peek + Clone + 'static> Store for S {}
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -9,5 +9,6 @@ mod cases;
 mod cluster;
 mod faults;
 mod given;
+mod peek;
 mod properties;
 mod server;

@@ -149,7 +149,7 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
 }
 
 /// The offsets of a list, taken out of it at once: a list that outlives its consumer keeps it from closing.
-fn offsets_of(list: &TopicPartitionList) -> Vec<(String, i32, Option<i64>)> {
+pub(super) fn offsets_of(list: &TopicPartitionList) -> Vec<(String, i32, Option<i64>)> {
     list.elements()
         .iter()
         .map(|element| {

@@ -3,11 +3,16 @@
 //! A consumer has a thread of its own that never waits for anybody's work: it polls, hands batches over, and commits what
 //! was reported finished. So its membership in the group does not depend on how slow the world behind it is.
 
+pub mod committed;
 pub mod consumer;
+pub mod find;
+pub mod loader;
 pub mod offsets;
 pub mod probe;
 pub mod producer;
+pub mod range;
 pub mod records;
+pub mod tail;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

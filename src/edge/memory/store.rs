@@ -12,15 +12,23 @@ use crate::domain::ids::{CommandId, CustomerId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::domain::window::Bet;
-use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::outcomes::{DOUBTS_KEPT, EarlierAttempt, KEPT_FOR, MAX_DOUBTS, Outcomes};
+use crate::edge::peek::Peek;
 use crate::edge::windows::{Compaction, CustomerBets, Windows};
+use crate::edge::{Scope, Scoped, StoreError};
 
 /// Everything in memory, shared by its clones. Nothing outlives its TTL, and of each kind at most `capacity` keys are kept.
 #[derive(Clone)]
 pub struct MemoryStore {
-    state: Arc<Mutex<State>>,
+    states: Arc<[Mutex<State>; 3]>,
+    scope: Scope,
+}
+
+impl Scoped for MemoryStore {
+    fn scoped(&self, scope: Scope) -> Self {
+        Self { states: Arc::clone(&self.states), scope }
+    }
 }
 
 /// So many keys of each kind are kept unless told otherwise; at a few hundred bytes each.
@@ -40,14 +48,16 @@ impl MemoryStore {
     /// A store that keeps at most so many keys of each kind. Beyond that, those nearest to their end go.
     pub fn with_capacity(capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        let state = State {
-            windows: Shelf::new(capacity),
-            claims: Shelf::new(capacity),
-            outcomes: Shelf::new(capacity),
-            attempts: Shelf::new(capacity),
-            doubts: HashMap::new(),
+        let state = || {
+            Mutex::new(State {
+                windows: Shelf::new(capacity),
+                claims: Shelf::new(capacity),
+                outcomes: Shelf::new(capacity),
+                attempts: Shelf::new(capacity),
+                doubts: HashMap::new(),
+            })
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { states: Arc::new([state(), state(), state()]), scope: Scope::Live }
     }
 
     /// How many windows and claims were given up for want of room. Not nothing means: answers may be wrong by now.
@@ -57,7 +67,13 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let [live, shadow, candidate] = &*self.states;
+        let state = match self.scope {
+            Scope::Live => live,
+            Scope::Shadow => shadow,
+            Scope::Candidate => candidate,
+        };
+        state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,6 +136,23 @@ fn answer(claims: &mut Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>, ask: 
             }
             answer
         }
+    }
+}
+
+impl Peek for MemoryStore {
+    async fn peek_window(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Vec<Bet>, StoreError> {
+        let key = (tenant.clone(), customer.clone());
+        Ok(self.lock().windows.get_mut(&key).map(|log| log.clone()).unwrap_or_default())
+    }
+
+    async fn peek_claims(
+        &self,
+        tenant: &TenantId,
+        customer: &CustomerId,
+        trigger: Trigger,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let key = (tenant.clone(), customer.clone(), trigger);
+        Ok(self.lock().claims.get_mut(&key).map(|claims| claims.clone()).unwrap_or_default())
     }
 }
 

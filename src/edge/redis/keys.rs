@@ -4,6 +4,7 @@
 
 use crate::domain::ids::{CommandId, CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
+use crate::edge::Scope;
 use crate::wire::window::{bucket, customer_key};
 
 /// A key and the bucket that it lies in.
@@ -13,13 +14,18 @@ pub(super) struct Key {
 }
 
 pub(super) struct Keys {
-    /// The configured prefix and the version of the layout.
+    /// The configured prefix, the version of the layout, and the scope where it is not the live one.
     base: String,
 }
 
 impl Keys {
-    pub(super) fn new(prefix: &str) -> Self {
-        Self { base: format!("{prefix}:1") }
+    pub(super) fn new(prefix: &str, scope: Scope) -> Self {
+        let apart = match scope {
+            Scope::Live => "",
+            Scope::Shadow => ":shadow",
+            Scope::Candidate => ":candidate",
+        };
+        Self { base: format!("{prefix}:1{apart}") }
     }
 
     /// A customer's log of bets.
@@ -90,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_names_of_keys_are_what_they_were() {
-        let keys = Keys::new("stepup");
+        let keys = Keys::new("stepup", Scope::Live);
+        let (shadow, candidate) = (Keys::new("stepup", Scope::Shadow), Keys::new("stepup", Scope::Candidate));
         let (tenant, customer) = (TenantId::new("acme").unwrap(), CustomerId::new("player 1").unwrap());
         let command = CommandId(Uuid::from_u128(0xde5104d8_398a_55de_954f_e274b53286a3));
         for (key, name, bucket) in [
@@ -99,6 +106,12 @@ mod tests {
             (keys.outcome(command), "stepup:1:o:{a3}:de5104d8-398a-55de-954f-e274b53286a3", 0xa3),
             (keys.attempt(command, 2), "stepup:1:a:{a3}:de5104d8-398a-55de-954f-e274b53286a3:2", 0xa3),
             (keys.doubts(), "stepup:1:doubts", 0),
+            (
+                shadow.claims(&tenant, &customer, Trigger::Login),
+                "stepup:1:shadow:c:{3d}:AQWpUXHyKy9O1zzE0PhKU9:login",
+                0x3d,
+            ),
+            (candidate.window(&tenant, &customer), "stepup:1:candidate:w:{3d}:AQWpUXHyKy9O1zzE0PhKU9", 0x3d),
         ] {
             assert_eq!((key.name.as_str(), key.bucket), (name, bucket));
         }

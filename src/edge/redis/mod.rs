@@ -9,6 +9,7 @@ mod connection;
 mod failure;
 mod keys;
 mod outcomes;
+mod peek;
 mod pipelines;
 mod replies;
 mod windows;
@@ -27,7 +28,7 @@ use self::failure::{Failure, not_understood};
 use self::keys::Keys;
 use self::pipelines::Pipelines;
 use self::replies::{setting_in, version_in};
-use super::StoreError;
+use super::{Scope, Scoped, StoreError};
 
 /// Where Redis is and how it is spoken to.
 #[derive(Clone)]
@@ -94,8 +95,15 @@ pub type Observe = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
+    prefix: Arc<str>,
     keys: Arc<Keys>,
     observe: Observe,
+}
+
+impl Scoped for RedisStore {
+    fn scoped(&self, scope: Scope) -> Self {
+        Self { keys: Arc::new(Keys::new(&self.prefix, scope)), ..self.clone() }
+    }
 }
 
 /// What a server says of itself.
@@ -116,8 +124,9 @@ struct Operation {
 impl RedisStore {
     /// A store that is not connected yet.
     pub fn new(settings: RedisSettings) -> Self {
-        let keys = Keys::new(&settings.key_prefix);
-        Self { connection: Connection::new(settings), keys: Arc::new(keys), observe: Arc::new(|_, _| {}) }
+        let prefix: Arc<str> = settings.key_prefix.as_str().into();
+        let keys = Arc::new(Keys::new(&prefix, Scope::Live));
+        Self { connection: Connection::new(settings), prefix, keys, observe: Arc::new(|_, _| {}) }
     }
 
     /// The same store, telling `observe` how long its calls take.

@@ -64,7 +64,7 @@ fn encoded(bets: &[Bet]) -> Vec<u8> {
     log
 }
 
-fn log_of(answer: Value) -> Result<Vec<Bet>, Failure> {
+pub(super) fn log_of(answer: Value) -> Result<Vec<Bet>, Failure> {
     let log = bytes_or_nil(answer)?.unwrap_or_default();
     decode_log(&log).map_err(|broken| {
         Failure::Broken(format!("a window is no log of bets ({broken}): something else writes under our prefix"))

@@ -1,10 +1,8 @@
-//! The answer as a page, and as text for a terminal.
+//! The answer as a page.
 
 use super::tables::{grouped, tables};
 use crate::domain::time::Timestamp;
-use crate::roles::report::{
-    Align, Axis, Block, Chart, ChartKind, Figure, Page, Scale, Section, Series, Table, Tone, Unit,
-};
+use crate::roles::report::{Axis, Block, Chart, ChartKind, Figure, Page, Scale, Section, Series, Tone, Unit};
 use crate::wire::whatif::{Answer, Figures, Sweep};
 
 /// What the page tells beside the answer.
@@ -28,42 +26,60 @@ pub(super) fn page(answer: &Answer, about: About) -> Page {
     }
     let title = if answer.sweep.is_some() { "Sweep" } else { "Overview" };
     sections.push(Section { title: title.to_owned(), blocks: first });
-    for table in tables(answer) {
-        sections.push(Section { title: table.caption.clone(), blocks: vec![Block::Table(table)] });
+    for mut table in tables(answer) {
+        let title = std::mem::take(&mut table.caption);
+        sections.push(Section { title, blocks: vec![Block::Table(table)] });
     }
     Page { title: "Back-test".to_owned(), lead: about.lead, sections, footer: about.footer }
 }
 
 fn figures(answer: &Answer) -> Vec<Figure> {
-    let figure = |value: String, label: &str, tone| Figure { value, label: label.to_owned(), tone };
     let rejected: u64 = answer.rejected.values().sum();
-    let mut all = vec![figure(grouped(answer.events), "events decided", Tone::Plain)];
+    let mut all = vec![plain(grouped(answer.events), "events decided")];
     if answer.sweep.is_none() {
-        let base = &answer.total.figures;
-        match &answer.total.against {
-            Some(against) => {
-                let both =
-                    |of: fn(&Figures) -> u64| format!("{} → {}", grouped(of(base)), grouped(of(&against.figures)));
-                all.push(figure(both(|figures| figures.prompts), "prompts", Tone::Plain));
-                all.push(figure(both(|figures| figures.customers), "customers prompted", Tone::Plain));
-                all.push(figure(grouped(against.changes.newly), "events newly interrupted", Tone::Plain));
-                all.push(figure(grouped(against.changes.no_longer), "events no longer interrupted", Tone::Plain));
-                all.extend(
-                    base.cost.iter().zip(&against.figures.cost).map(|(base, against)| {
-                        figure(format!("{base} → {against}"), "cost of all sessions", Tone::Plain)
-                    }),
-                );
-            }
-            None => {
-                all.push(figure(grouped(base.prompts), "prompts", Tone::Plain));
-                all.push(figure(grouped(base.customers), "customers prompted", Tone::Plain));
-                all.push(figure(grouped(base.repeat_prompts), "repeat prompts", Tone::Plain));
-                all.extend(base.cost.iter().map(|cost| figure(cost.clone(), "cost of all sessions", Tone::Plain)));
-            }
-        }
+        all.extend(people(answer));
     }
-    if rejected > 0 {
-        all.push(figure(grouped(rejected), "lines that cannot be processed", Tone::Bad));
+    for (count, label) in
+        [(answer.unknown_types, "events of an unknown type"), (answer.late_bets, "bets later than their window")]
+    {
+        all.extend((count > 0).then(|| plain(grouped(count), label)));
+    }
+    let given_up = answer.given_up.states.max(answer.given_up.customers);
+    for (count, label) in [(rejected, "lines that cannot be processed"), (given_up, "customers given up")] {
+        all.extend((count > 0).then(|| Figure { tone: Tone::Bad, ..plain(grouped(count), label) }));
+    }
+    all
+}
+
+fn plain(value: String, label: &str) -> Figure {
+    Figure { value, label: label.to_owned(), tone: Tone::Plain }
+}
+
+/// Whom it interrupts, and where two are compared whom the other would.
+fn people(answer: &Answer) -> Vec<Figure> {
+    let base = &answer.total.figures;
+    let against = answer.total.against.as_ref();
+    let both = |of: fn(&Figures) -> Option<String>| {
+        let base = of(base)?;
+        let other = against.and_then(|against| of(&against.figures));
+        Some(other.map_or_else(|| base.clone(), |other| format!("{base} → {other}")))
+    };
+    let mut all: Vec<Figure> = [
+        (both(|figures| Some(grouped(figures.prompts))), "prompts"),
+        (both(|figures| Some(grouped(figures.customers))), "customers prompted"),
+        (both(|figures| Some(grouped(figures.repeat_prompts))), "repeat prompts"),
+        (both(|figures| figures.cost.clone()), "cost of all sessions"),
+        (
+            both(|figures| figures.peak_minute.as_ref().map(|peak| grouped(peak.sessions))),
+            "sessions at the peak minute",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(value, label)| Some(plain(value?, label)))
+    .collect();
+    if let Some(against) = against {
+        all.push(plain(grouped(against.changes.newly), "events newly interrupted"));
+        all.push(plain(grouped(against.changes.no_longer), "events no longer interrupted"));
     }
     all
 }
@@ -131,70 +147,4 @@ fn course_chart(course: &[(&'static str, Vec<(Timestamp, u64)>)]) -> Option<Char
         y: Axis { label: "sessions".to_owned(), scale: Scale::Linear, unit: Unit::Plain },
         series: series.collect(),
     })
-}
-
-/// The answer for a terminal.
-pub(super) fn text(answer: &Answer) -> String {
-    let rejected: u64 = answer.rejected.values().sum();
-    let mut text = format!(
-        "{} events decided, {} of unknown type, {} rejected",
-        grouped(answer.events),
-        grouped(answer.unknown_types),
-        grouped(rejected)
-    );
-    if answer.late_bets > 0 {
-        text.push_str(&format!(", {} bets late", grouped(answer.late_bets)));
-    }
-    text.push('\n');
-    if let (Some(from), Some(to)) = (&answer.from, &answer.to) {
-        text.push_str(&format!("from {from} to {to}\n"));
-    }
-    for note in &answer.notes {
-        text.push_str(&format!("! {note}\n"));
-    }
-    for mut table in tables(answer) {
-        if let Some(sweep) = &answer.sweep {
-            draw(&mut table, sweep);
-        }
-        text.push('\n');
-        text.push_str(&table_text(&table));
-    }
-    text
-}
-
-/// How wide the longest bar of a sweep is.
-const BAR: u64 = 24;
-
-/// Puts a bar for the prompts of each step at the end of its row: the plot of a terminal.
-fn draw(table: &mut Table, sweep: &Sweep) {
-    let most = sweep.steps.iter().map(|step| step.figures.prompts).max().unwrap_or_default().max(1);
-    table.columns.push(crate::roles::report::Column { name: "prompts".to_owned(), align: Align::Left });
-    for (row, step) in table.rows.iter_mut().zip(&sweep.steps) {
-        let eighths = usize::try_from(step.figures.prompts * BAR * 8 / most).unwrap_or_default();
-        let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-        row.push(format!("{}{part}", "█".repeat(eighths / 8)));
-    }
-}
-
-/// A table in columns of their own width, two blanks apart.
-fn table_text(table: &Table) -> String {
-    let width = |place: usize| {
-        let cells = table.rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count());
-        cells.chain(table.columns.get(place).map(|column| column.name.chars().count())).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
-        let cell = |(place, cell): (usize, &str)| match table.columns[place].align {
-            Align::Left => format!("{cell:<width$}", width = widths[place]),
-            Align::Right => format!("{cell:>width$}", width = widths[place]),
-        };
-        let cells: Vec<String> = cells.into_iter().take(widths.len()).enumerate().map(cell).collect();
-        format!("  {}\n", cells.join("  ").trim_end())
-    };
-    let mut text = format!("{}\n", table.caption);
-    text.push_str(&line(table.columns.iter().map(|column| column.name.as_str()).collect()));
-    for row in &table.rows {
-        text.push_str(&line(row.iter().map(String::as_str).collect()));
-    }
-    text
 }

@@ -1,8 +1,6 @@
 //! The walk over a recording, line by line.
 
-use std::fs::File;
-use std::io::{Read as _, Write};
-use std::path::Path;
+use std::io::Write;
 
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
@@ -47,9 +45,6 @@ struct Sink {
 /// How far it has come.
 struct Counting {
     lines: u64,
-    bytes: u64,
-    /// Whether bytes say how far: the file is plain, and its size is known.
-    by_bytes: bool,
     began: Instant,
     /// Times of the last events.
     recent: Vec<Timestamp>,
@@ -63,8 +58,8 @@ const NAMED: usize = 10;
 impl Reading {
     pub(super) fn new(engine: Engine, rates: Rates, args: &BacktestArgs) -> anyhow::Result<Self> {
         let name = format!("--events {}", args.events.display());
-        let size = plain_size(&args.events);
-        let recording = Recording::open(&args.events).with_context(|| name.clone())?;
+        let recording = args.recording.open(&args.events).with_context(|| name.clone())?;
+        let (_, size) = recording.progress();
         let unit = if size.is_some() { "bytes" } else { "events" };
         Ok(Self {
             engine,
@@ -77,7 +72,7 @@ impl Reading {
                 quiet: args.quiet,
             },
             seen: Seen::default(),
-            tally: Counting { lines: 0, bytes: 0, by_bytes: size.is_some(), began: Instant::now(), recent: Vec::new() },
+            tally: Counting { lines: 0, began: Instant::now(), recent: Vec::new() },
             progress: Progress::new(size, unit, args.quiet),
             memory: args.memory.0,
             name,
@@ -96,7 +91,6 @@ impl Reading {
             }
             let Some((number, line)) = self.recording.next_line().with_context(|| self.name.clone())? else { break };
             self.tally.lines += 1;
-            self.tally.bytes += line.len() as u64 + 1;
             let Self { engine, rates, sink, seen, tally, progress, .. } = self;
             let bad = if let Some(event) = event_plain::read(line, rates) {
                 decide(engine, &event, number, sink, seen, tally)
@@ -128,14 +122,15 @@ impl Reading {
     }
 
     fn look_up(&mut self) {
-        let Counting { lines, bytes, by_bytes, began, recent } = &mut self.tally;
+        let Counting { lines, began, recent } = &mut self.tally;
         if let Some(now) = median(recent) {
             self.engine.keep_within(self.memory, now);
         }
         recent.clear();
         let seconds = began.elapsed().as_secs().max(1);
         let says = format!("{} events, {} a second", self.seen.events, *lines / seconds);
-        self.progress.at(if *by_bytes { *bytes } else { *lines }, says);
+        let (bytes, size) = self.recording.progress();
+        self.progress.at(if size.is_some() { bytes } else { *lines }, says);
     }
 
     /// The engine, and what was seen.
@@ -213,13 +208,4 @@ impl Sink {
         self.buffer.clear();
         Ok(())
     }
-}
-
-/// The size of a file that is not packed.
-fn plain_size(path: &Path) -> Option<u64> {
-    let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-    let mut begin = [0; 4];
-    let length = File::open(path).ok()?.read(&mut begin).ok()?;
-    let packed = begin[..length].starts_with(&[0x1f, 0x8b]) || begin == [0x28, 0xb5, 0x2f, 0xfd];
-    (!packed).then_some(found.len())
 }

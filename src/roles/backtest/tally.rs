@@ -19,9 +19,10 @@ pub(super) fn place_of(decision: &Decision) -> usize {
         Decision::TriggerDisabled => const { place_of_name("trigger_disabled") },
         Decision::InCooldown { .. } => const { place_of_name("in_cooldown") },
         Decision::Required { .. } => const { place_of_name("required") },
-        Decision::TenantUnknown | Decision::FeatureDisabled | Decision::EventTooOld { .. } => {
-            place_of_name(decision.name())
-        }
+        Decision::TenantUnknown
+        | Decision::FeatureDisabled
+        | Decision::EventTooOld { .. }
+        | Decision::Shadowed { .. } => place_of_name(decision.name()),
     }
 }
 

@@ -1,0 +1,40 @@
+//! How far a consumer group has come, asked from outside of it.
+
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+
+use super::consumer::offsets_of;
+use super::{ClientError, Connection};
+
+/// The committed positions of a group in one topic. It is asked and never joined.
+pub struct GroupPositions {
+    consumer: BaseConsumer,
+    topic: String,
+    partitions: i32,
+}
+
+impl GroupPositions {
+    pub fn new(connection: &Connection, group: &str, topic: &str, partitions: i32) -> Result<Self, ClientError> {
+        let consumer = connection
+            .client(&[])?
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .create()
+            .map_err(ClientError::Refused)?;
+        Ok(Self { consumer, topic: topic.to_owned(), partitions })
+    }
+
+    /// One past the last record that the group has finished, by partition; a partition in which it has committed nothing
+    /// is left out. Blocks for up to `patience`.
+    pub fn committed(&self, patience: Duration) -> Result<Vec<(i32, i64)>, KafkaError> {
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            asked.add_partition(&self.topic, partition);
+        }
+        let answer = offsets_of(&self.consumer.committed_offsets(asked, patience)?);
+        Ok(answer.into_iter().filter_map(|(_, partition, offset)| Some((partition, offset?))).collect())
+    }
+}
