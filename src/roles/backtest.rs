@@ -170,7 +170,7 @@ fn worlds(args: &BacktestArgs) -> anyhow::Result<Vec<World>> {
 
 /// Sessions by minute, of the preferences and of those that they are compared with.
 fn course(engine: &Engine, compared: bool) -> Vec<(&'static str, Vec<(Timestamp, u64)>)> {
-    let names = [(0, if compared { "as it is" } else { "sessions" }), (1, "against")];
+    let names = [(0, if compared { "as it is" } else { "sessions" }), (1, "the other")];
     let of = |(world, name): &(usize, &'static str)| {
         let slots: Vec<usize> = engine.counts.slots.of(*world, None).map(|(place, _)| place).collect();
         engine.counts.minutes.course(&slots).map(|minutes| (*name, minutes))

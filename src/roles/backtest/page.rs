@@ -26,9 +26,8 @@ pub(super) fn page(answer: &Answer, about: About) -> Page {
     }
     let title = if answer.sweep.is_some() { "Sweep" } else { "Overview" };
     sections.push(Section { title: title.to_owned(), blocks: first });
-    for mut table in tables(answer) {
-        let title = std::mem::take(&mut table.caption);
-        sections.push(Section { title, blocks: vec![Block::Table(table)] });
+    for (title, tables) in tables(answer) {
+        sections.push(Section { title: title.to_owned(), blocks: tables.into_iter().map(Block::Table).collect() });
     }
     Page { title: "Back-test".to_owned(), lead: about.lead, sections, footer: about.footer }
 }
@@ -97,7 +96,7 @@ fn sweep_chart(sweep: &Sweep) -> Chart {
     };
     let axis = |label: &str| Axis { label: label.to_owned(), scale: Scale::Linear, unit: Unit::Plain };
     Chart {
-        title: format!("{} by {}", sweep.trigger, sweep.term),
+        title: "What each step would ask".to_owned(),
         kind: ChartKind::Lines,
         x: axis(&sweep.term),
         y: axis("prompts and customers"),

@@ -5,35 +5,37 @@ use crate::domain::trigger::Trigger;
 use crate::roles::report::{Align, Column, Table};
 use crate::wire::whatif::{Against, Answer, Compared, Figures, Spread, Sweep};
 
-/// Every table of the answer that has anything to tell, in order.
-pub(super) fn tables(answer: &Answer) -> Vec<Table> {
-    let mut tables = Vec::new();
+/// Every table of the answer that has anything to tell, in order, below the titles under which they belong.
+pub(super) fn tables(answer: &Answer) -> Vec<(&'static str, Vec<Table>)> {
     if let Some(sweep) = &answer.sweep {
-        tables.push(sweep_table(sweep));
-        return tables;
+        return vec![("Every step", vec![sweep_table(sweep)])];
     }
     let rows = rows(answer);
     // Triggers that ask nobody stand among the decisions only.
     let asking: Vec<(&'static str, &Compared)> = rows.iter().copied().filter(|(name, one)| asks(name, one)).collect();
-    if answer.total.against.is_some() {
-        tables.push(changed_events(&asking));
-        tables.push(changed_customers(&asking));
+    let other = |(name, one): &(&'static str, &'_ Compared)| Some((*name, one.against.as_ref()?.figures.clone()));
+    let others: Vec<(&'static str, Figures)> = asking.iter().filter_map(other).collect();
+    let base = asking.iter().map(|(name, one)| (*name, &one.figures)).collect();
+    let mut sections = Vec::new();
+    let mut whom = Vec::new();
+    if others.is_empty() {
+        whom.push(people("Prompts by trigger", base));
+    } else {
+        sections.push(("What would change", vec![changed_events(&asking), changed_customers(&asking)]));
+        whom.push(people("Prompts by trigger, as it is", base));
+        whom.push(people("Prompts by trigger, the other", others.iter().map(|(name, one)| (*name, one)).collect()));
     }
-    tables.push(people("Whom it interrupts", asking.iter().map(|(name, one)| (*name, &one.figures)).collect()));
-    let against: Vec<_> =
-        asking.iter().filter_map(|(name, one)| Some((*name, &one.against.as_ref()?.figures))).collect();
-    if !against.is_empty() {
-        tables.push(people("Whom the other would interrupt", against));
-    }
-    tables.push(spread(&answer.total));
+    whom.push(spread(&answer.total));
     if !answer.most_affected.is_empty() {
-        tables.push(most_affected(answer));
+        whom.push(most_affected(answer));
     }
-    tables.push(decisions(&rows));
+    sections.push(("Whom it interrupts", whom));
+    let mut decided = vec![decisions(&rows)];
     if !answer.rejected.is_empty() {
-        tables.push(rejected(answer));
+        decided.push(rejected(answer));
     }
-    tables
+    sections.push(("How events came out", decided));
+    sections
 }
 
 /// The triggers that were tested, in the order in which they are always told, and all of them together.
@@ -169,7 +171,7 @@ fn sweep_table(sweep: &Sweep) -> Table {
         row
     });
     let figures: Vec<&Figures> = sweep.steps.iter().map(|step| &step.figures).collect();
-    let caption = format!("{} prompts by {}", sweep.trigger, sweep.term);
+    let caption = format!("Prompts of {} by {}", sweep.trigger, sweep.term);
     let field = sweep.term.rsplit('.').next().unwrap_or(&sweep.term);
     let mut table = with_cost(&caption, field, rows.collect(), &figures);
     if let Some(value) = table.columns.first_mut() {
