@@ -29,6 +29,7 @@ use self::sweep::Sweep;
 use self::worlds::{Change, World};
 use super::offline::{Document, Rules, check_directory, read_document};
 use super::recording_args::RecordingArgs;
+use super::report::Page;
 use super::terminal::Terminal;
 use crate::domain::ids::{InvalidId, TenantId};
 use crate::domain::money::Amount;
@@ -46,11 +47,11 @@ const EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct BacktestArgs {
-    /// The recording: NDJSON, plain, gzip or zstd; - is the standard input.
+    /// The recording: NDJSON or CSV, plain, gzip or zstd; - is the standard input.
     #[arg(long, value_name = "FILE")]
     events: PathBuf,
     #[command(flatten)]
-    format: RecordingArgs,
+    recording: RecordingArgs,
     /// A directory of preferences documents, one <tenant_id>.json each.
     #[arg(long, value_name = "DIR")]
     preferences: PathBuf,
@@ -110,7 +111,6 @@ fn tenant(text: &str) -> Result<TenantId, InvalidId> {
 /// Decides the whole recording, or as much as is read until it is told to stop: then the answer is partial, and the end
 /// is an error.
 pub fn run(args: BacktestArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     if to_stdout(&args.decisions) && (args.json || args.csv) {
         bail!(
             "--decisions - and --{} both go to the standard output: give one a file",
@@ -125,13 +125,13 @@ pub fn run(args: BacktestArgs, stop: &CancellationToken) -> anyhow::Result<()> {
     let (mut engine, seen) = reading.end();
     engine.finish();
     let partial = seen.partial;
-    let course = if args.report.is_some() && args.sweep.is_none() { course(&engine, compared) } else { Vec::new() };
+    let course = course(&engine, compared);
     let others = if args.against.is_some() { "--against" } else { "--change" };
     let question = Question { sweep: args.sweep.as_ref(), cost_per_session: args.cost_per_session, compared, others };
     let answer = answer(engine, seen, &question);
-    tell(&args, &answer)?;
+    let page = page::page(&answer, page::About { lead: lead(&args, &answer), footer: footer(&args), course });
+    tell(&args, &answer, &page)?;
     if let Some(path) = &args.report {
-        let page = page::page(&answer, page::About { lead: lead(&args, &answer), footer: footer(&args), course });
         std::fs::write(path, page.render()).with_context(|| format!("--report {}", path.display()))?;
     }
     if partial {
@@ -170,7 +170,7 @@ fn worlds(args: &BacktestArgs) -> anyhow::Result<Vec<World>> {
 
 /// Sessions by minute, of the preferences and of those that they are compared with.
 fn course(engine: &Engine, compared: bool) -> Vec<(&'static str, Vec<(Timestamp, u64)>)> {
-    let names = [(0, if compared { "as it is" } else { "sessions" }), (1, "against")];
+    let names = [(0, if compared { "as it is" } else { "sessions" }), (1, "the other")];
     let of = |(world, name): &(usize, &'static str)| {
         let slots: Vec<usize> = engine.counts.slots.of(*world, None).map(|(place, _)| place).collect();
         engine.counts.minutes.course(&slots).map(|minutes| (*name, minutes))
@@ -180,7 +180,7 @@ fn course(engine: &Engine, compared: bool) -> Vec<(&'static str, Vec<(Timestamp,
 
 /// Writes the answer where it belongs. Data goes to the standard output; where decisions are the data, the summary is for
 /// people.
-fn tell(args: &BacktestArgs, answer: &Answer) -> anyhow::Result<()> {
+fn tell(args: &BacktestArgs, answer: &Answer, page: &Page) -> anyhow::Result<()> {
     if args.json {
         return Ok(io::stdout().write_all(&whatif::encode(answer)?)?);
     }
@@ -190,12 +190,16 @@ fn tell(args: &BacktestArgs, answer: &Answer) -> anyhow::Result<()> {
     if args.quiet {
         return Ok(());
     }
-    if args.decisions.as_deref() == Some(Path::new("-")) {
-        io::stderr().write_all(page::text(answer, Terminal::stderr().width).as_bytes())?;
+    if to_stdout(&args.decisions) {
+        io::stderr().write_all(page.text_on(Terminal::stderr()).as_bytes())?;
     } else {
-        io::stdout().write_all(page::text(answer, Terminal::stdout().width).as_bytes())?;
+        io::stdout().write_all(page.text_on(Terminal::stdout()).as_bytes())?;
     }
     Ok(())
+}
+
+fn to_stdout(path: &Option<PathBuf>) -> bool {
+    path.as_deref() == Some(Path::new("-"))
 }
 
 fn lead(args: &BacktestArgs, answer: &Answer) -> String {
@@ -219,11 +223,12 @@ fn lead(args: &BacktestArgs, answer: &Answer) -> String {
 }
 
 fn footer(args: &BacktestArgs) -> String {
+    let rules = args.config.as_ref().map(|path| format!(", rules of {}", path.display())).unwrap_or_default();
     format!(
-        "stepup {} backtest, {}. Figures of customers are exact: every customer is counted by its tenant and name{}.",
+        "stepup {} backtest, {}{rules}. Customers are told apart by a 128-bit hash of tenant and name, and counted one by \
+         one; a prompt is a session: an event that comes again makes none.",
         env!("CARGO_PKG_VERSION"),
         clock::now(),
-        args.config.as_ref().map(|path| format!("; rules of {}", path.display())).unwrap_or_default()
     )
 }
 

@@ -70,7 +70,6 @@ impl Cell {
             (Some(answer), answer == ClaimAnswer::Free)
         };
         *held += (self.claims.capacity() - before) * size_of::<Claim>();
-        self.prompts = self.prompts.saturating_add(u32::from(answer.1));
         answer
     }
 

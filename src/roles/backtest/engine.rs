@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::customers::{Cooling, Customer, Customers, Spans};
 use super::tally::{Minutes, MostAffected, People, SeriesOf, Slots, place_of};
 use super::worlds::{Known, Posed, Tests, World, known, tests};
-use crate::config::Windows;
+use crate::config::{Shadow, Windows};
 use crate::domain::claim::Claim;
 use crate::domain::decide::{Decision, Freshness, Mode, Verdict, conclude, judge_setting};
 use crate::domain::event::Activity;
@@ -28,6 +28,7 @@ pub(super) struct Engine {
     /// Whether the second world is compared with the first.
     compared: bool,
     windows: Windows,
+    shadow: Shadow,
     /// By trigger.
     cooling: Vec<Cooling>,
     tenants: Vec<Tenant>,
@@ -64,6 +65,8 @@ struct Tenant {
     tests: Vec<Tests>,
     /// The slot of every variant, by trigger.
     slots: Vec<Vec<usize>>,
+    /// By trigger.
+    modes: Vec<Mode>,
     rules: Vec<WindowRule>,
     customers: Customers,
 }
@@ -103,6 +106,7 @@ impl Engine {
             worlds,
             compared,
             windows: rules.windows.clone(),
+            shadow: evaluate.shadow.clone(),
             cooling: Trigger::ALL.iter().map(cooling).collect(),
             tenants: Vec::new(),
             names: HashMap::new(),
@@ -122,7 +126,7 @@ impl Engine {
     ) -> Taken<'_> {
         let place = self.tenant(event.tenant);
         let Self { tenants, cooling, reaches, held, counts, compared, .. } = self;
-        let Tenant { tests, slots, rules, customers, unreadable, .. } = &mut tenants[place];
+        let Tenant { tests, slots, modes, rules, customers, unreadable, .. } = &mut tenants[place];
         let triggers = event.activity.kind().tests();
         let is_counted = matches!(event.activity, Activity::Bet(_)) && !rules.is_empty();
         let needed = is_counted || triggers.iter().any(|trigger| may_fire(&tests[*trigger as usize], event.activity));
@@ -134,6 +138,7 @@ impl Engine {
         }
         for trigger in triggers {
             let (tests, slots) = (&tests[*trigger as usize], &slots[*trigger as usize]);
+            let mode = modes[*trigger as usize];
             let against = if *compared { tests.by_world[1] } else { tests.by_world[0] };
             let mut required = [false; 2];
             for (variant, (way, slot)) in tests.variants.iter().zip(slots).enumerate() {
@@ -146,12 +151,12 @@ impl Engine {
                         let cell = customer.cell(*trigger, variant, tests.variants.len(), held);
                         let cooling = cooling[*trigger as usize];
                         let (answer, prompts) = cell.ask(Claim { at: event.occurred_at, event: id }, cooling, held);
-                        if prompts {
+                        if prompts && mode == Mode::Live {
+                            cell.prompts = cell.prompts.saturating_add(1);
                             slot_counts.prompts += 1;
                             counts.minutes.add(event.occurred_at, *slot);
                         }
-                        // Whom a trigger in shadow would ask is what a back-test tells.
-                        conclude(facts, Freshness::Fresh, answer, cooling.cooldown, Mode::Live)
+                        conclude(facts, Freshness::Fresh, answer, cooling.cooldown, mode)
                     }
                     (Verdict::Candidate(_), None) => continue,
                 };
@@ -198,6 +203,11 @@ impl Engine {
             tests.variants.iter().map(|variant| slots.place(*trigger, &variant.worlds)).collect()
         };
         let slots = Trigger::ALL.iter().zip(&tests).map(of).collect();
+        // What other preferences would change is asked of the preferences, whatever is being tried out just now.
+        let mode = |trigger: &Trigger| {
+            if self.worlds.len() == 1 { self.shadow.mode(&id, *trigger) } else { Mode::Live }
+        };
+        let modes = Trigger::ALL.iter().map(mode).collect();
         let unreadable = known.into_iter().enumerate().filter_map(|(world, known)| match known {
             Known::Unreadable(error) => Some((world, error)),
             Known::Preferences(_) | Known::NoTenant => None,
@@ -207,6 +217,7 @@ impl Engine {
             unreadable: unreadable.collect(),
             tests,
             slots,
+            modes,
             rules,
             customers: Customers::default(),
         };

@@ -25,7 +25,10 @@ const DOCUMENTS: [&str; 5] = [
 
 const CONFIG: &str = "roles: [evaluate]\nkafka: {brokers: none}\npreferences: {source: directory, directory: none}
 windows: {allowed_lateness: 1m, max_entries: 6, max_lookback: 3m}
-evaluate: {claim_retention: 6m, cooldown: {default: 2m}}\n";
+evaluate: {claim_retention: 6m, cooldown: {default: 2m}SHADOW}\n";
+
+/// What is tried out live matters where nothing is compared.
+const SHADOW: &str = ", shadow: {triggers: [login], tenants: [b]}";
 
 /// Directories whose documents of the tenants `a` and `b` are those; the tenant `c` has none.
 fn worlds(root: &Path, documents: &[[usize; 2]]) -> Vec<World> {
@@ -40,9 +43,9 @@ fn worlds(root: &Path, documents: &[[usize; 2]]) -> Vec<World> {
     documents.iter().enumerate().map(world).collect()
 }
 
-fn rules(root: &Path) -> (Rules, PathBuf) {
+fn rules(root: &Path, worlds: usize) -> (Rules, PathBuf) {
     let path = root.join("config.yaml");
-    std::fs::write(&path, CONFIG).unwrap();
+    std::fs::write(&path, CONFIG.replace("SHADOW", if worlds == 1 { SHADOW } else { "" })).unwrap();
     (Rules::read(Some(&path)).unwrap(), path)
 }
 
@@ -134,7 +137,7 @@ proptest! {
         documents in prop::collection::vec([0..DOCUMENTS.len(), 0..DOCUMENTS.len()], 1..5),
     ) {
         let root = tempfile::tempdir().unwrap();
-        let (rules, config) = rules(root.path());
+        let (rules, config) = rules(root.path(), documents.len());
         let worlds = worlds(root.path(), &documents);
         let mut engine = Engine::new(worlds.clone(), worlds.len() == 2, &rules);
         let told = told(&mut engine, &lines);
@@ -155,7 +158,7 @@ proptest! {
     #[test]
     fn memory_that_is_full_of_the_dead_changes_nothing(lines in lines(), documents in [0..4_usize, 0..4_usize]) {
         let root = tempfile::tempdir().unwrap();
-        let (rules, _) = rules(root.path());
+        let (rules, _) = rules(root.path(), 2);
         let worlds = worlds(root.path(), &[documents]);
         // Three days after every fourth line, and no id of before comes again: whatever was before is dead.
         let mut lines = lines;
@@ -188,7 +191,7 @@ proptest! {
 #[test]
 fn memory_is_kept_to_and_what_is_given_up_is_counted() {
     let root = tempfile::tempdir().unwrap();
-    let (rules, _) = rules(root.path());
+    let (rules, _) = rules(root.path(), 2);
     let mut engine = Engine::new(worlds(root.path(), &[[0, 0]]), false, &rules);
     let limit = 200_000;
     for stretch in 0..20_u16 {

@@ -1,10 +1,8 @@
-//! The answer as a page, and as text for a terminal.
+//! The answer as a page.
 
-use super::tables::{grouped, tables};
+use super::tables::{grouped, money, tables};
 use crate::domain::time::Timestamp;
-use crate::roles::report::{
-    Align, Axis, Block, Chart, ChartKind, Figure, Page, Scale, Section, Series, Table, Tone, Unit,
-};
+use crate::roles::report::{Axis, Block, Chart, ChartKind, Figure, Page, Scale, Section, Series, Tone, Unit};
 use crate::wire::whatif::{Answer, Figures, Sweep};
 
 /// What the page tells beside the answer.
@@ -28,42 +26,64 @@ pub(super) fn page(answer: &Answer, about: About) -> Page {
     }
     let title = if answer.sweep.is_some() { "Sweep" } else { "Overview" };
     sections.push(Section { title: title.to_owned(), blocks: first });
-    for table in tables(answer) {
-        sections.push(Section { title: table.caption.clone(), blocks: vec![Block::Table(table)] });
+    for (title, tables) in tables(answer) {
+        sections.push(Section { title: title.to_owned(), blocks: tables.into_iter().map(Block::Table).collect() });
     }
-    Page { title: "Back-test".to_owned(), lead: about.lead, sections, footer: about.footer }
+    let title = match (&answer.sweep, &answer.total.against) {
+        (Some(sweep), _) => format!("Prompts by {}", sweep.term),
+        (None, Some(_)) => "Whom a change would interrupt".to_owned(),
+        (None, None) => "Whom it would have interrupted".to_owned(),
+    };
+    Page { title, lead: about.lead, sections, footer: about.footer }
 }
 
 fn figures(answer: &Answer) -> Vec<Figure> {
-    let figure = |value: String, label: &str, tone| Figure { value, label: label.to_owned(), tone };
     let rejected: u64 = answer.rejected.values().sum();
-    let mut all = vec![figure(grouped(answer.events), "events decided", Tone::Plain)];
+    let mut all = vec![plain(grouped(answer.events), "events decided")];
     if answer.sweep.is_none() {
-        let base = &answer.total.figures;
-        match &answer.total.against {
-            Some(against) => {
-                let both =
-                    |of: fn(&Figures) -> u64| format!("{} → {}", grouped(of(base)), grouped(of(&against.figures)));
-                all.push(figure(both(|figures| figures.prompts), "prompts", Tone::Plain));
-                all.push(figure(both(|figures| figures.customers), "customers prompted", Tone::Plain));
-                all.push(figure(grouped(against.changes.newly), "events newly interrupted", Tone::Plain));
-                all.push(figure(grouped(against.changes.no_longer), "events no longer interrupted", Tone::Plain));
-                all.extend(
-                    base.cost.iter().zip(&against.figures.cost).map(|(base, against)| {
-                        figure(format!("{base} → {against}"), "cost of all sessions", Tone::Plain)
-                    }),
-                );
-            }
-            None => {
-                all.push(figure(grouped(base.prompts), "prompts", Tone::Plain));
-                all.push(figure(grouped(base.customers), "customers prompted", Tone::Plain));
-                all.push(figure(grouped(base.repeat_prompts), "repeat prompts", Tone::Plain));
-                all.extend(base.cost.iter().map(|cost| figure(cost.clone(), "cost of all sessions", Tone::Plain)));
-            }
-        }
+        all.extend(people(answer));
     }
-    if rejected > 0 {
-        all.push(figure(grouped(rejected), "lines that cannot be processed", Tone::Bad));
+    for (count, label) in
+        [(answer.unknown_types, "events of an unknown type"), (answer.late_bets, "bets later than their window")]
+    {
+        all.extend((count > 0).then(|| plain(grouped(count), label)));
+    }
+    let given_up = answer.given_up.states.max(answer.given_up.customers);
+    for (count, label) in [(rejected, "lines that cannot be processed"), (given_up, "customers given up")] {
+        all.extend((count > 0).then(|| Figure { tone: Tone::Bad, ..plain(grouped(count), label) }));
+    }
+    all
+}
+
+fn plain(value: String, label: &str) -> Figure {
+    Figure { value, label: label.to_owned(), tone: Tone::Plain }
+}
+
+/// Whom it interrupts, and where two are compared whom the other would.
+fn people(answer: &Answer) -> Vec<Figure> {
+    let base = &answer.total.figures;
+    let against = answer.total.against.as_ref();
+    let both = |of: fn(&Figures) -> Option<String>| {
+        let base = of(base)?;
+        let other = against.and_then(|against| of(&against.figures));
+        Some(other.map_or_else(|| base.clone(), |other| format!("{base} → {other}")))
+    };
+    let mut all: Vec<Figure> = [
+        (both(|figures| Some(grouped(figures.prompts))), "prompts"),
+        (both(|figures| Some(grouped(figures.customers))), "customers prompted"),
+        (both(|figures| Some(grouped(figures.repeat_prompts))), "repeat prompts"),
+        (both(|figures| figures.cost.as_deref().map(money)), "cost of all sessions"),
+        (
+            both(|figures| figures.peak_minute.as_ref().map(|peak| grouped(peak.sessions))),
+            "sessions at the peak minute",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(value, label)| Some(plain(value?, label)))
+    .collect();
+    if let Some(against) = against {
+        all.push(plain(grouped(against.changes.newly), "events newly interrupted"));
+        all.push(plain(grouped(against.changes.no_longer), "events no longer interrupted"));
     }
     all
 }
@@ -74,17 +94,22 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
+/// Counts that differ by this factor are all seen on a logarithmic axis only.
+const FAR_APART: u64 = 50;
+
 fn sweep_chart(sweep: &Sweep) -> Chart {
     let series = |name: &str, of: fn(&Figures) -> u64| {
         let point = |step: &crate::wire::whatif::Step| Some((step.value.parse().ok()?, number(of(&step.figures))));
         Series { name: name.to_owned(), points: sweep.steps.iter().filter_map(point).collect() }
     };
-    let axis = |label: &str| Axis { label: label.to_owned(), scale: Scale::Linear, unit: Unit::Plain };
+    let axis = |label: &str, scale| Axis { label: label.to_owned(), scale, unit: Unit::Plain };
+    let prompts = || sweep.steps.iter().map(|step| step.figures.prompts).filter(|prompts| *prompts > 0);
+    let far_apart = prompts().max().unwrap_or(1) / prompts().min().unwrap_or(1) >= FAR_APART;
     Chart {
-        title: format!("{} by {}", sweep.trigger, sweep.term),
+        title: "What each step would ask".to_owned(),
         kind: ChartKind::Lines,
-        x: axis(&sweep.term),
-        y: axis("prompts and customers"),
+        x: axis(&sweep.term, Scale::Linear),
+        y: axis("prompts and customers", if far_apart { Scale::Log } else { Scale::Linear }),
         series: vec![
             series("prompts", |figures| figures.prompts),
             series("customers", |figures| figures.customers),
@@ -131,47 +156,4 @@ fn course_chart(course: &[(&'static str, Vec<(Timestamp, u64)>)]) -> Option<Char
         y: Axis { label: "sessions".to_owned(), scale: Scale::Linear, unit: Unit::Plain },
         series: series.collect(),
     })
-}
-
-/// The answer for a terminal of this width.
-pub(super) fn text(answer: &Answer, width: usize) -> String {
-    let rejected: u64 = answer.rejected.values().sum();
-    let mut text = format!(
-        "{} events decided, {} of unknown type, {} rejected",
-        grouped(answer.events),
-        grouped(answer.unknown_types),
-        grouped(rejected)
-    );
-    if answer.late_bets > 0 {
-        text.push_str(&format!(", {} bets late", grouped(answer.late_bets)));
-    }
-    text.push('\n');
-    if let (Some(from), Some(to)) = (&answer.from, &answer.to) {
-        text.push_str(&format!("from {from} to {to}\n"));
-    }
-    for note in &answer.notes {
-        text.push_str(&format!("! {note}\n"));
-    }
-    for mut table in tables(answer) {
-        if let Some(sweep) = &answer.sweep {
-            draw(&mut table, sweep);
-        }
-        text.push('\n');
-        text.push_str(&table.text(width));
-    }
-    text
-}
-
-/// How wide the longest bar of a sweep is.
-const BAR: u64 = 24;
-
-/// Puts a bar for the prompts of each step at the end of its row: the plot of a terminal.
-fn draw(table: &mut Table, sweep: &Sweep) {
-    let most = sweep.steps.iter().map(|step| step.figures.prompts).max().unwrap_or_default().max(1);
-    table.columns.push(crate::roles::report::Column { name: "prompts".to_owned(), align: Align::Left });
-    for (row, step) in table.rows.iter_mut().zip(&sweep.steps) {
-        let eighths = usize::try_from(step.figures.prompts * BAR * 8 / most).unwrap_or_default();
-        let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-        row.push(format!("{}{part}", "█".repeat(eighths / 8)));
-    }
 }

@@ -45,8 +45,6 @@ struct Sink {
 /// How far it has come.
 struct Counting {
     lines: u64,
-    /// Whether bytes say how far: the file's size is known.
-    by_bytes: bool,
     began: Instant,
     /// Times of the last events.
     recent: Vec<Timestamp>,
@@ -60,7 +58,7 @@ const NAMED: usize = 10;
 impl Reading {
     pub(super) fn new(engine: Engine, rates: Rates, args: &BacktestArgs) -> anyhow::Result<Self> {
         let name = format!("--events {}", args.events.display());
-        let recording = args.format.open(&args.events).context("--events")?;
+        let recording = args.recording.open(&args.events).with_context(|| name.clone())?;
         let (_, size) = recording.progress();
         let unit = if size.is_some() { "bytes" } else { "events" };
         Ok(Self {
@@ -74,7 +72,7 @@ impl Reading {
                 quiet: args.quiet,
             },
             seen: Seen::default(),
-            tally: Counting { lines: 0, by_bytes: size.is_some(), began: Instant::now(), recent: Vec::new() },
+            tally: Counting { lines: 0, began: Instant::now(), recent: Vec::new() },
             progress: Progress::new(size, unit, args.quiet),
             memory: args.memory.0,
             name,
@@ -124,14 +122,15 @@ impl Reading {
     }
 
     fn look_up(&mut self) {
-        let Counting { lines, by_bytes, began, recent } = &mut self.tally;
+        let Counting { lines, began, recent } = &mut self.tally;
         if let Some(now) = median(recent) {
             self.engine.keep_within(self.memory, now);
         }
         recent.clear();
         let seconds = began.elapsed().as_secs().max(1);
         let says = format!("{} events, {} a second", self.seen.events, *lines / seconds);
-        self.progress.at(if *by_bytes { self.recording.progress().0 } else { *lines }, says);
+        let (bytes, size) = self.recording.progress();
+        self.progress.at(if size.is_some() { bytes } else { *lines }, says);
     }
 
     /// The engine, and what was seen.

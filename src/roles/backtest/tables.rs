@@ -3,31 +3,39 @@
 use crate::domain::decide::Decision;
 use crate::domain::trigger::Trigger;
 use crate::roles::report::{Align, Column, Table};
-use crate::wire::whatif::{Answer, Compared, Figures, Spread, Sweep};
+use crate::wire::whatif::{Against, Answer, Compared, Figures, Spread, Sweep};
 
-/// Every table of the answer that has anything to tell, in order.
-pub(super) fn tables(answer: &Answer) -> Vec<Table> {
-    let mut tables = Vec::new();
+/// Every table of the answer that has anything to tell, in order, below the titles under which they belong.
+pub(super) fn tables(answer: &Answer) -> Vec<(&'static str, Vec<Table>)> {
     if let Some(sweep) = &answer.sweep {
-        tables.push(sweep_table(sweep));
-        return tables;
+        return vec![("Every step", vec![sweep_table(sweep)])];
     }
     let rows = rows(answer);
     // Triggers that ask nobody stand among the decisions only.
     let asking: Vec<(&'static str, &Compared)> = rows.iter().copied().filter(|(name, one)| asks(name, one)).collect();
-    if answer.total.against.is_some() {
-        tables.push(changes(&asking));
+    let other = |(name, one): &(&'static str, &'_ Compared)| Some((*name, one.against.as_ref()?.figures.clone()));
+    let others: Vec<(&'static str, Figures)> = asking.iter().filter_map(other).collect();
+    let base = asking.iter().map(|(name, one)| (*name, &one.figures)).collect();
+    let mut sections = Vec::new();
+    let mut whom = Vec::new();
+    if others.is_empty() {
+        whom.push(people("Prompts by trigger", base));
+    } else {
+        sections.push(("What would change", vec![changed_events(&asking), changed_customers(&asking)]));
+        whom.push(people("Prompts by trigger, as it is", base));
+        whom.push(people("Prompts by trigger, the other", others.iter().map(|(name, one)| (*name, one)).collect()));
     }
-    tables.push(people(&asking));
-    tables.push(spread(&answer.total));
+    whom.push(spread(&answer.total));
     if !answer.most_affected.is_empty() {
-        tables.push(most_affected(answer));
+        whom.push(most_affected(answer));
     }
-    tables.push(decisions(&rows));
+    sections.push(("Whom it interrupts", whom));
+    let mut decided = vec![decisions(&rows)];
     if !answer.rejected.is_empty() {
-        tables.push(rejected(answer));
+        decided.push(rejected(answer));
     }
-    tables
+    sections.push(("How events came out", decided));
+    sections
 }
 
 /// The triggers that were tested, in the order in which they are always told, and all of them together.
@@ -53,59 +61,56 @@ fn table(caption: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Table {
     Table { caption: caption.to_owned(), columns: columns.iter().enumerate().map(column).collect(), rows }
 }
 
-fn changes(rows: &[(&'static str, &Compared)]) -> Table {
-    let row = |(name, compared): &(&'static str, &Compared)| {
-        let against = compared.against.clone().unwrap_or_default();
-        let (base, other, changes) = (&compared.figures, &against.figures, against.changes);
-        let numbers = [
-            base.required,
-            other.required,
-            changes.newly,
-            changes.no_longer,
-            base.customers,
-            other.customers,
-            changes.customers_newly,
-            changes.customers_no_longer,
-        ];
-        std::iter::once((*name).to_owned()).chain(numbers.map(grouped)).collect()
+fn changed_events(rows: &[(&'static str, &Compared)]) -> Table {
+    let numbers = |base: &Figures, other: &Against| {
+        [base.required, other.figures.required, other.changes.newly, other.changes.no_longer]
     };
-    let columns =
-        ["trigger", "required", "against", "newly", "no longer", "customers", "against", "newly", "no longer"];
-    table("What would change: events interrupted, and customers", &columns, rows.iter().map(row).collect())
+    changes("Events interrupted", rows, numbers)
 }
 
-fn people(rows: &[(&'static str, &Compared)]) -> Table {
-    let mut lines = Vec::new();
-    for (name, compared) in rows {
-        lines.push(people_row((*name).to_owned(), &compared.figures));
-        if let Some(against) = &compared.against {
-            lines.push(people_row(format!("{name}, against"), &against.figures));
-        }
-    }
-    with_cost("Whom it interrupts", "trigger", lines, &rows.iter().map(|(_, one)| &one.figures).collect::<Vec<_>>())
+fn changed_customers(rows: &[(&'static str, &Compared)]) -> Table {
+    let numbers = |base: &Figures, other: &Against| {
+        let changes = other.changes;
+        [base.customers, other.figures.customers, changes.customers_newly, changes.customers_no_longer]
+    };
+    changes("Customers interrupted", rows, numbers)
+}
+
+fn changes(caption: &str, rows: &[(&'static str, &Compared)], numbers: fn(&Figures, &Against) -> [u64; 4]) -> Table {
+    let row = |(name, one): &(&'static str, &Compared)| {
+        let numbers = one.against.as_ref().map(|other| numbers(&one.figures, other)).unwrap_or_default();
+        std::iter::once((*name).to_owned()).chain(numbers.map(grouped)).collect()
+    };
+    let columns = ["trigger", "as it is", "the other", "newly", "no longer"];
+    table(caption, &columns, rows.iter().map(row).collect())
+}
+
+fn people(caption: &str, rows: Vec<(&'static str, &Figures)>) -> Table {
+    let lines = rows.iter().map(|(name, figures)| people_row((*name).to_owned(), figures)).collect();
+    with_cost(caption, "trigger", lines, &rows.iter().map(|(_, figures)| *figures).collect::<Vec<_>>())
+}
+
+/// An amount with two decimal places at least, as prices are written.
+pub(super) fn money(amount: &str) -> String {
+    let (whole, part) = amount.split_once('.').unwrap_or((amount, ""));
+    format!("{whole}.{part:0<2}")
 }
 
 /// Prompts, customers, repeat prompts and the peak, with the cost where it is told.
 fn people_row(name: String, figures: &Figures) -> Vec<String> {
-    let (at, sessions) = figures.peak_minute.as_ref().map_or(("", 0), |peak| (minute(&peak.at), peak.sessions));
+    let sessions = figures.peak_minute.as_ref().map_or(0, |peak| peak.sessions);
     let mut row = vec![name];
     row.extend([figures.prompts, figures.customers, figures.repeat_prompts, sessions].map(grouped));
-    row.push(at.to_owned());
-    row.extend(figures.cost.clone());
+    row.extend(figures.cost.as_deref().map(money));
     row
 }
 
 fn with_cost(caption: &str, first: &str, rows: Vec<Vec<String>>, figures: &[&Figures]) -> Table {
-    let mut columns = vec![first, "prompts", "customers", "repeat prompts", "peak minute", "at"];
+    let mut columns = vec![first, "prompts", "customers", "repeat prompts", "peak minute"];
     if figures.iter().any(|figures| figures.cost.is_some()) {
         columns.push("cost");
     }
     table(caption, &columns, rows)
-}
-
-/// A minute's beginning without its seconds.
-fn minute(at: &str) -> &str {
-    at.get(..16).unwrap_or(at)
 }
 
 fn spread(total: &Compared) -> Table {
@@ -116,7 +121,7 @@ fn spread(total: &Compared) -> Table {
         row
     };
     let columns: &[&str] =
-        if against.is_some() { &["prompts", "customers", "against"] } else { &["prompts", "customers"] };
+        if against.is_some() { &["prompts", "customers", "the other"] } else { &["prompts", "customers"] };
     table("Customers by how often they are prompted", columns, Spread::NAMES.iter().enumerate().map(row).collect())
 }
 
@@ -128,7 +133,7 @@ fn most_affected(answer: &Answer) -> Table {
         row
     });
     let columns: &[&str] =
-        if compared { &["tenant", "customer", "prompts", "against"] } else { &["tenant", "customer", "prompts"] };
+        if compared { &["tenant", "customer", "prompts", "the other"] } else { &["tenant", "customer", "prompts"] };
     let mut table = table("Customers most affected", columns, rows.collect());
     if let Some(customer) = table.columns.get_mut(1) {
         customer.align = Align::Left;
@@ -151,7 +156,7 @@ fn decisions(rows: &[(&'static str, &Compared)]) -> Table {
         }
     }
     let columns: &[&str] =
-        if compared { &["trigger", "decision", "events", "against"] } else { &["trigger", "decision", "events"] };
+        if compared { &["trigger", "decision", "events", "the other"] } else { &["trigger", "decision", "events"] };
     let mut table = table("Decisions", columns, lines);
     if let Some(decision) = table.columns.get_mut(1) {
         decision.align = Align::Left;
@@ -172,8 +177,9 @@ fn sweep_table(sweep: &Sweep) -> Table {
         row
     });
     let figures: Vec<&Figures> = sweep.steps.iter().map(|step| &step.figures).collect();
-    let caption = format!("{} prompts by {}", sweep.trigger, sweep.term);
-    let mut table = with_cost(&caption, &sweep.term, rows.collect(), &figures);
+    let caption = format!("Prompts of {} by {}", sweep.trigger, sweep.term);
+    let field = sweep.term.rsplit('.').next().unwrap_or(&sweep.term);
+    let mut table = with_cost(&caption, field, rows.collect(), &figures);
     if let Some(value) = table.columns.first_mut() {
         value.align = Align::Right;
     }
@@ -245,6 +251,13 @@ pub(super) fn csv(answer: &Answer) -> Result<Vec<u8>, csv::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn costs_are_written_like_prices() {
+        for (amount, want) in [("882.7", "882.70"), ("5", "5.00"), ("0.35", "0.35"), ("1.125", "1.125")] {
+            assert_eq!(money(amount), want);
+        }
+    }
 
     #[test]
     fn digits_stand_in_groups_of_three() {
