@@ -1,8 +1,21 @@
 {{/* The configuration and what follows from it. */}}
 
-{{/* `config` with its templates filled in. */}}
+{{/* `config` with its templates filled in. An empty key is as if not set, here as in the program. */}}
 {{- define "stepup.config" -}}
-{{- tpl (toYaml .Values.config) . -}}
+{{- $config := include "stepup.withoutNulls" (default dict .Values.config) | fromJson -}}
+{{- tpl (toYaml $config) . -}}
+{{- end -}}
+
+{{- define "stepup.withoutNulls" -}}
+{{- $kept := dict -}}
+{{- range $key, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- $_ := set $kept $key (include "stepup.withoutNulls" $value | fromJson) -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $_ := set $kept $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $kept -}}
 {{- end -}}
 
 {{- define "stepup.configMapName" -}}

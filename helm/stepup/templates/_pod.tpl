@@ -79,8 +79,9 @@ checksum/config: {{ include "stepup.config" $root | sha256sum }}
 {{- with $root.Values.preferences.documents }}
 checksum/preferences: {{ toJson . | sha256sum }}
 {{- end }}
-{{- with include "stepup.plainSecrets" $root }}
-checksum/secrets: {{ sha256sum . }}
+{{- $plain := pick $root.Values.secrets "kafka" "redis" "tenants" "sessionApi" }}
+{{- if include "stepup.plainSecrets" $root }}
+checksum/secrets: {{ toJson $plain | sha256sum }}
 {{- end }}
 {{- if $root.Values.metrics.annotations }}
 prometheus.io/scrape: "true"
@@ -101,7 +102,7 @@ prometheus.io/path: /metrics
 {{- $own := get $values $role -}}
 metadata:
   annotations:
-    {{- include "stepup.podAnnotations" . | nindent 4 }}
+    {{- include "stepup.podAnnotations" . | trim | nindent 4 }}
     kubectl.kubernetes.io/default-container: stepup
   labels:
     {{- include "stepup.selectorLabels" (dict "root" $root "component" $role) | nindent 4 }}
@@ -111,7 +112,9 @@ metadata:
 spec:
   {{- include "stepup.podIdentity" $root | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "stepup.gracePeriod" $root }}
-  {{- include "stepup.placement" . | nindent 2 }}
+  {{- with include "stepup.placement" . | trim }}
+  {{- nindent 2 . }}
+  {{- end }}
   {{- with $values.initContainers }}
   initContainers:
     {{- tpl (toYaml .) $root | nindent 4 }}
@@ -120,7 +123,9 @@ spec:
     - name: stepup
       {{- include "stepup.containerIdentity" $root | nindent 6 }}
       args: [run, --config, /etc/stepup/config/stepup.yaml, --roles, {{ $role }}]
-      {{- include "stepup.env" . | nindent 6 }}
+      {{- with include "stepup.env" . }}
+      {{- nindent 6 . }}
+      {{- end }}
       ports:
         - name: metrics
           containerPort: {{ include "stepup.port" $root }}
