@@ -1,4 +1,4 @@
-module kubebins
+module stepup/cluster
 
 go 1.26.0
 

@@ -140,7 +140,7 @@ namespace() {
 helm_quietly() {
     local said
     said=$("$helm" "$@" 2>&1) || { printf '%s\n' "$said" >&2; return 1; }
-    ! grep -iE '^(W[0-9]|warning)|would violate|unknown field|deprecated' <<<"$said" >&2
+    ! grep -E 'warnings\.go|^W[0-9]{4}|^Warning:' <<<"$said" >&2
 }
 
 # helm install and upgrade of a case, waited for.
@@ -205,7 +205,7 @@ budgets_count() {
 more_rights_are_refused() {
     namespace lax && helm upgrade --install stepup $chart --namespace lax --values $chart/ci/minimal-values.yaml \
         --set containerSecurityContext.allowPrivilegeEscalation=true >"$cluster/lax.log" 2>&1 || return
-    grep -q 'would violate PodSecurity "restricted' "$cluster/lax.log" || return
+    grep -q 'would violate PodSecurity .*restricted' "$cluster/lax.log" || return
     refused() {
         kubectl get --namespace lax deployment stepup-evaluate \
             --output 'jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}' | grep -q 'violates PodSecurity "restricted'

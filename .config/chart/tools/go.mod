@@ -1,4 +1,4 @@
-module charttools
+module stepup/tools
 
 go 1.26.8
 
