@@ -35,7 +35,10 @@ fn the_schema_of_the_configuration_is_the_tables() {
     }
     #[allow(clippy::disallowed_methods, reason = "how a person asks for the schema to be written")]
     let write = std::env::var("STEPUP_WRITE_CHART").is_ok();
-    assert!(write, "values.schema.json does not know the keys of the configuration; write it anew with STEPUP_WRITE_CHART=1");
+    assert!(
+        write,
+        "values.schema.json does not know the keys of the configuration; write it anew with STEPUP_WRITE_CHART=1"
+    );
     let (before, _) = text.rsplit_once(BEGINS).unwrap();
     std::fs::write(path("values.schema.json"), format!("{before}{BEGINS}{}{ENDS}", written(&wanted, "    "))).unwrap();
 }
@@ -43,7 +46,8 @@ fn the_schema_of_the_configuration_is_the_tables() {
 /// The schema as JSON, with a line for each key.
 fn written(schema: &Value, indent: &str) -> String {
     let Some(properties) = schema["properties"].as_object() else { return schema.to_string() };
-    let line = |(name, of): (&String, &Value)| format!("{indent}    \"{name}\": {}", written(of, &format!("{indent}    ")));
+    let line =
+        |(name, of): (&String, &Value)| format!("{indent}    \"{name}\": {}", written(of, &format!("{indent}    ")));
     let lines: Vec<String> = properties.iter().map(line).collect();
     let (kind, closed) = (&schema["type"], &schema["additionalProperties"]);
     let head = format!("{indent}  \"type\": {kind},\n{indent}  \"additionalProperties\": {closed},\n");
@@ -228,7 +232,9 @@ fn every_alert_is_tested_to_fire_and_to_be_quiet() {
     let stories = format!("{}\n{}", read("tests/alerts/now.yaml"), read("tests/alerts/history.yaml"));
     for alert in alerts() {
         let fires = stories.contains(&format!("- alertname: {alert}\n"));
-        let quiet = stories.lines().any(|line| line.contains(&format!("alertname: {alert},")) && line.contains("exp_alerts: []"));
+        let quiet = stories
+            .lines()
+            .any(|line| line.contains(&format!("alertname: {alert},")) && line.contains("exp_alerts: []"));
         assert!(fires && quiet, "{alert}: fires {fires}, is quiet {quiet}");
     }
 }
@@ -264,7 +270,8 @@ fn pods(objects: &[Object]) -> impl Iterator<Item = &Value> {
 /// Variables of a container that have a value; what Kubernetes fills in is a pod's name.
 fn variables(container: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let one = |entry: &Value| (text(&entry["name"]).unwrap(), text(&entry["value"]).unwrap_or_else(|| "pod-0".to_owned()));
+    let one =
+        |entry: &Value| (text(&entry["name"]).unwrap(), text(&entry["value"]).unwrap_or_else(|| "pod-0".to_owned()));
     container["env"].as_array().into_iter().flatten().map(one).collect()
 }
 
@@ -297,8 +304,12 @@ fn every_file_that_stepup_is_told_of_is_mounted() {
     for (case, objects) in renders() {
         for pod in pods(&objects) {
             let container = &pod["containers"][0];
-            let mounted: Vec<&str> =
-                container["volumeMounts"].as_array().unwrap().iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
+            let mounted: Vec<&str> = container["volumeMounts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|mount| mount["mountPath"].as_str().unwrap())
+                .collect();
             let arguments = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned);
             for file in arguments.chain(variables(container).into_iter().map(|(_, value)| value)) {
                 let known = !file.starts_with("/etc/") || mounted.iter().any(|path| file.starts_with(path));

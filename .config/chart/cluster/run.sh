@@ -157,7 +157,8 @@ left_over() {
 }
 
 case_lives() {
-    local space=${helm##*/}-$1 values=$chart/ci/$1-values.yaml
+    local values=$1 space
+    space=$helm-$(name_of "$1")
     namespace "$space" && put "$space" --values "$values" || return
     # Nothing that the server filled in or threw away makes a second round differ.
     put "$space" --values "$values" && helm_quietly test stepup --namespace "$space" || return
@@ -169,7 +170,7 @@ case_lives() {
 }
 
 upgrade_and_rollback() {
-    local space=${helm##*/}-upgrade values=$chart/ci/minimal-values.yaml before after
+    local space=$helm-upgrade values=$chart/ci/minimal-values.yaml before after
     namespace "$space" && put "$space" --values "$values" && before=$(config_of "$space") || return
     put "$space" --values "$values" --set config.evaluate.batch_size=500 --set evaluate.replicas=3 \
         --set evaluate.minReadySeconds=1 || return
@@ -221,7 +222,7 @@ on_a_cluster() {
     for helm in helm helm4; do
         step "$helm: upgrade, rollback" upgrade_and_rollback
         for values in $(cases); do
-            step "$helm: $(name_of "$values")" case_lives "$(name_of "$values")"
+            step "$helm: $(name_of "$values")" case_lives "$values"
         done
     done
     helm=helm
