@@ -5,6 +5,7 @@
 
 mod architecture;
 mod backtest;
+mod chart;
 mod consumer;
 mod delivery;
 mod end_to_end;
