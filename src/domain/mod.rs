@@ -5,6 +5,7 @@
 
 pub mod claim;
 pub mod command;
+pub mod control;
 pub mod decide;
 pub mod delivery;
 pub mod event;

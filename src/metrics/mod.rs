@@ -21,11 +21,15 @@ pub use labels::{
 };
 pub use tenants::{OTHER, TenantLabels, UNKNOWN};
 
+use crate::domain::control::Control;
 use crate::domain::decide::Decision;
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{Ending, RejectCode};
 use crate::domain::trigger::{ActivityType, Trigger};
 use series::{Series, TenantSeries};
+
+/// The label of every tenant, or every trigger, where a series is for all of them.
+const ANY: &str = "any";
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -216,6 +220,19 @@ impl Metrics {
     /// How many tenants' commands wait now.
     pub fn set_paused_tenants(&self, tenants: usize) {
         self.0.paused_tenants.set(whole(tenants));
+    }
+}
+
+/// What people and guard rails have switched.
+impl Metrics {
+    /// Shows what is on, in place of what was shown before.
+    pub fn set_controls<'a>(&self, active: impl Iterator<Item = &'a Control>) {
+        let labels = |control: &Control| {
+            let tenant = control.target.tenant.as_ref();
+            let tenant = tenant.map_or_else(|| ANY.to_owned(), |tenant| self.0.tenants.of(Some(tenant)).label.clone());
+            vec![control.kind.name().to_owned(), tenant, control.target.trigger.map_or(ANY, Trigger::name).to_owned()]
+        };
+        self.0.controls.show(active.map(labels).collect());
     }
 }
 

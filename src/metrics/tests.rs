@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::domain::control::{self, Reason, State, Target};
 use crate::domain::decide::{Facts, Standing};
 use crate::domain::money::Usd;
 use crate::domain::outcome::Session;
@@ -43,6 +44,16 @@ fn every_ending() -> Vec<Ending> {
     ]
 }
 
+fn control(name: Option<&str>, trigger: Option<Trigger>) -> Control {
+    Control {
+        kind: control::Kind::Pause,
+        target: Target { tenant: name.map(tenant), trigger },
+        state: State::On,
+        at: Timestamp(0),
+        reason: Reason::default(),
+    }
+}
+
 /// Everything that one tenant can leave behind.
 fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
     for result in EventResult::ALL {
@@ -69,6 +80,7 @@ fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
 }
 
 fn touch_the_rest(metrics: &Metrics) {
+    metrics.set_controls([control(None, None)].iter());
     for role in Role::ALL {
         metrics.start_role(*role);
         metrics.set_lag(*role, "activity", 0, 7);
@@ -140,7 +152,8 @@ fn every_combination_of_labels_has_a_series_of_its_own() {
             assert!(distinct.insert((name.clone(), labels.clone())), "{name} {labels:?} stands twice");
         })
         .collect();
-    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 9 + 13 * 2 + 13 * 5 + 13 + 13 + 1));
+    let of_any = 1;
+    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 9 + 13 * 2 + 13 * 5 + 13 + 13 + 1) + of_any);
     for (topic, partition) in [("bets-1", 11), ("bets-11", 1)] {
         metrics.set_lag(Role::Evaluate, topic, partition, partition as u64);
     }
@@ -256,6 +269,26 @@ fn every_call_moves_its_own_series_and_no_other() {
             after.into_iter().filter(|sample| !sample.0.starts_with("process_") && !before.contains(sample)).collect();
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
         assert_eq!(moved, [((*name).to_owned(), labels, *want)]);
+    }
+}
+
+#[test]
+fn controls_are_shown_while_they_are_on_and_their_tenants_are_bounded() {
+    let metrics = Metrics::new(1).unwrap();
+    let shown = || samples(&metrics.render()).into_iter().filter(|sample| sample.0 == "stepup_controls");
+    let labels = |tenant: &str, trigger: &str| -> BTreeSet<String> {
+        let (tenant, trigger) = (format!("tenant=\"{tenant}\""), format!("trigger=\"{trigger}\""));
+        ["kind=\"pause\"".to_owned(), tenant, trigger].into()
+    };
+    for (on, want) in [
+        (vec![(Some("a"), Some(Trigger::Login)), (None, None)], vec![labels("a", "login"), labels("any", "any")]),
+        (vec![(None, None), (Some("b"), None), (Some("c"), None)], vec![labels("any", "any"), labels("other", "any")]),
+        (vec![], vec![]),
+    ] {
+        let on: Vec<Control> = on.into_iter().map(|(tenant, trigger)| control(tenant, trigger)).collect();
+        metrics.set_controls(on.iter());
+        let found: BTreeSet<_> = shown().map(|(_, labels, value)| (labels, value.to_string())).collect();
+        assert_eq!(found, want.into_iter().map(|labels| (labels, "1".to_owned())).collect());
     }
 }
 

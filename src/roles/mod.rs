@@ -3,12 +3,15 @@
 pub mod background;
 pub mod backtest;
 pub mod check;
+pub mod controls;
 pub mod demo;
 pub mod dispatch;
 pub mod evaluate;
 pub mod explain;
+pub mod forget;
 pub mod hold;
 pub mod offline;
+pub mod pause;
 pub mod processor;
 pub mod progress;
 pub mod record;

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod consumer;
+mod controls;
 mod delivery;
 mod end_to_end;
 mod explain;
