@@ -116,6 +116,7 @@ pub struct Topics {
     pub outcomes: String,
     pub retries: String,
     pub dead_letters: String,
+    pub receipts: String,
 }
 
 /// `Debug` shows no password.
@@ -194,10 +195,20 @@ pub struct Evaluate {
     claim_retention: Duration,
     pub cooldown: Cooldowns,
     pub rates: Rates,
+    pub receipts: Receipts,
     pub batch_size: usize,
     pub shadow: Shadow,
     /// Preferences that are tried out beside those in force; nothing follows from them.
     pub candidate: Option<Source>,
+}
+
+/// Which decisions get a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipts {
+    Off,
+    /// Those that a command follows from.
+    Required,
+    All,
 }
 
 impl Evaluate {

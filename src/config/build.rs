@@ -8,8 +8,8 @@ use reqwest::Url;
 
 use super::settings::Settings;
 use super::{
-    Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Redis, Role,
-    Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
+    Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Receipts,
+    Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
@@ -57,6 +57,7 @@ fn kafka(settings: &Settings) -> Result<Kafka, ConfigError> {
             outcomes: settings.required("kafka.topics.outcomes", topic)?,
             retries: settings.required("kafka.topics.retries", topic)?,
             dead_letters: settings.required("kafka.topics.dead_letters", topic)?,
+            receipts: settings.required("kafka.topics.receipts", topic)?,
         },
         properties: settings.map("kafka.properties", |text| Some(text.to_owned()))?,
         properties_files: settings.map("kafka.properties_files", path)?,
@@ -137,6 +138,7 @@ fn windows(settings: &Settings) -> Result<Windows, ConfigError> {
 
 fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
     let references = [("command_id", ReferenceChoice::CommandId), ("transaction_id", ReferenceChoice::TransactionId)];
+    let receipts = [("off", Receipts::Off), ("required", Receipts::Required), ("all", Receipts::All)];
     Ok(Evaluate {
         max_event_age: Some(settings.duration("evaluate.max_event_age")?).filter(|age| !age.is_zero()),
         max_clock_skew: settings.duration("evaluate.max_clock_skew")?,
@@ -144,6 +146,7 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
         claim_retention: settings.duration("evaluate.claim_retention")?,
         cooldown: cooldowns(settings)?,
         rates: rates(settings)?,
+        receipts: settings.one_of("evaluate.receipts", receipts)?,
         batch_size: settings.whole("evaluate.batch_size")?,
         shadow: shadow(settings)?,
         candidate: candidate(settings)?,

@@ -23,6 +23,7 @@ fn topics(kafka: &Kafka, settings: &Settings) -> Result<(), ConfigError> {
         ("kafka.topics.outcomes", &topics.outcomes),
         ("kafka.topics.retries", &topics.retries),
         ("kafka.topics.dead_letters", &topics.dead_letters),
+        ("kafka.topics.receipts", &topics.receipts),
     ];
     let all: Vec<_> = activity.chain(others).collect();
     for (i, (path, topic)) in all.iter().enumerate() {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, Dispatch, Evaluate, Kafka, LogFormat, Preferences, Redis, Role, SessionApi, Source, Start, Store, Windows,
-    duration, mask,
+    Config, Dispatch, Evaluate, Kafka, LogFormat, Preferences, Receipts, Redis, Role, SessionApi, Source, Start, Store,
+    Windows, duration, mask,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
@@ -92,6 +92,7 @@ fn kafka(kafka: &Kafka) -> Lines {
         ("kafka.topics.outcomes", kafka.topics.outcomes.as_str().into()),
         ("kafka.topics.retries", kafka.topics.retries.as_str().into()),
         ("kafka.topics.dead_letters", kafka.topics.dead_letters.as_str().into()),
+        ("kafka.topics.receipts", kafka.topics.receipts.as_str().into()),
         ("kafka.properties", Shown::Map(kafka.properties.iter().map(masked).collect())),
         ("kafka.properties_files", Shown::Map(kafka.properties_files.iter().map(file).collect())),
     ]
@@ -165,6 +166,11 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ReferenceChoice::TransactionId => "transaction_id",
     };
     let cooldowns = &evaluate.cooldown;
+    let receipts = match evaluate.receipts {
+        Receipts::Off => "off",
+        Receipts::Required => "required",
+        Receipts::All => "all",
+    };
     let shadow = &evaluate.shadow;
     let (url, directory) = match &evaluate.candidate {
         None => (None, None),
@@ -185,6 +191,7 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.shadow.tenants", Shown::List(shadow.tenants.iter().map(TenantId::to_string).collect())),
         ("evaluate.candidate.url", url.into()),
         ("evaluate.candidate.directory", directory.into()),
+        ("evaluate.receipts", receipts.into()),
         ("evaluate.batch_size", evaluate.batch_size.into()),
     ]
 }

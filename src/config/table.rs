@@ -76,6 +76,12 @@ pub const KEYS: &[KeyDoc] = &[
     of("kafka.topics.retries", TOPIC, Some("stepup-retries"), "Where commands wait for their next try"),
     of("kafka.topics.dead_letters", TOPIC, Some("stepup-dead-letters"), "Where goes what cannot be processed"),
     of(
+        "kafka.topics.receipts",
+        TOPIC,
+        Some("stepup-receipts"),
+        "Where receipts go; not used while evaluate.receipts is off",
+    ),
+    of(
         "kafka.properties",
         Kind::Map { values: &Kind::Text("a text, number or boolean"), names: Names::Dotted },
         Some("{}"),
@@ -258,6 +264,12 @@ pub const KEYS: &[KeyDoc] = &[
         "A second source of preferences: decided side by side on live traffic and counted, never acted on",
     ),
     of("evaluate.candidate.directory", Kind::Path, None, "The same from a directory of <tenant id>.json files"),
+    of(
+        "evaluate.receipts",
+        Kind::OneOf(&["off", "required", "all"]),
+        Some("off"),
+        "Which decisions get a receipt by which they can be made again: none, those that ask somebody, or all",
+    ),
     of("evaluate.batch_size", whole(1, 10_000), Some("1000"), "The most events decided in one step"),
     of(
         "dispatch.max_command_age",

@@ -34,6 +34,7 @@ kafka:
     outcomes: verification-outcomes
     retries: stepup-retries
     dead_letters: stepup-dead-letters
+    receipts: stepup-receipts
   properties: {}
   properties_files: {}
 redis:
@@ -90,6 +91,7 @@ evaluate:
   candidate:
     url: null
     directory: null
+  receipts: off
   batch_size: 1000
 dispatch:
   max_command_age: 10m
@@ -127,6 +129,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("kafka.topics.outcomes", "x", "x", &[]),
     ("kafka.topics.retries", "x", "x", &[]),
     ("kafka.topics.dead_letters", "x", "x", &[]),
+    ("kafka.topics.receipts", "x", "x", &[]),
     ("kafka.properties", "{linger.ms: 5, log_level: 6}", "linger.ms: 5\n  log_level: 6", &[]),
     ("kafka.properties_files", "{sasl.password: /run/p}", "sasl.password: /run/p", &[]),
     ("redis.url", "rediss://me:hunter2@r:1/2", "\"rediss://me:***@r:1/2\"", &[]),
@@ -177,6 +180,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.shadow.tenants", "acme", "[acme]", &[]),
     ("evaluate.candidate.url", "http://p/", "http://p/", &[]),
     ("evaluate.candidate.directory", "./c", "./c", &[]),
+    ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),
     ("dispatch.concurrency", "64", "64", &[]),
@@ -431,7 +435,7 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
     (
         "kafka:\n  brokers: x\n  topics:\n    comands: y",
         &[],
-        "config.yaml:4: kafka.topics.comands: unknown key, did you mean commands? allowed here: activity, commands, shadow_commands, outcomes, retries, dead_letters",
+        "config.yaml:4: kafka.topics.comands: unknown key, did you mean commands? allowed here: activity, commands, shadow_commands, outcomes, retries, dead_letters, receipts",
     ),
     (
         "+redis:\n  pasword: hunter2",

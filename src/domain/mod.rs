@@ -9,6 +9,7 @@ pub mod control;
 pub mod decide;
 pub mod delivery;
 pub mod event;
+pub mod evidence;
 pub mod hindsight;
 pub mod ids;
 pub mod money;

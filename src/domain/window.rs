@@ -109,6 +109,19 @@ pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRul
     Judged { reaches, kept: window.into_kept() }
 }
 
+/// What `asked` was judged by: the bets that the rule kept when it came, in order of arrival, and `asked` itself as the
+/// last. By these alone [`judge`] answers as by the whole log. `None`: the log does not hold it.
+pub fn as_of(log: &[Bet], asked: &Bet, rule: &WindowRule) -> Option<Vec<Bet>> {
+    let place = log.iter().position(|bet| (bet.id, bet.arrival) == (asked.id, asked.arrival))?;
+    let mut window = Window::new(rule);
+    for bet in &log[..place] {
+        window.arrive(*bet);
+    }
+    let mut judged_by = window.into_kept();
+    judged_by.push(log[place]);
+    Some(judged_by)
+}
+
 /// The bets kept of one customer, sorted by time and then by arrival.
 struct Window<'a> {
     rule: &'a WindowRule,

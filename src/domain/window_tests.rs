@@ -454,3 +454,21 @@ proptest! {
         prop_assert_eq!(judge(compacted, &later, &rule), judge(whole, &later, &rule));
     }
 }
+
+proptest! {
+    #[test]
+    fn what_a_bet_was_judged_by_answers_as_the_whole_log_does(
+        rule in rules(1_usize..12),
+        bets in bets(),
+        agains in prop::collection::vec(again(), 0..12),
+    ) {
+        let log = with_repeats(bets, &agains);
+        for asked in &log {
+            let judged_by = as_of(&log, asked, &rule).unwrap();
+            prop_assert!(judged_by.len() <= rule.max_entries + 1);
+            prop_assert_eq!(reaches(&judged_by, &[*asked], &rule), reaches(&log, &[*asked], &rule));
+            prop_assert_eq!(judged_by.last().map(|bet| (bet.id, bet.arrival)), Some((asked.id, asked.arrival)));
+        }
+        prop_assert_eq!(as_of(&log, &bet(0, 5_000), &rule), None);
+    }
+}

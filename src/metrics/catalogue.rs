@@ -69,6 +69,8 @@ catalogue! {
         "Events that only one of the two would ask for: newly (the candidate) or no_longer (the preferences in force).";
     CANDIDATE_SKIPPED: Counter "stepup_candidate_skipped_total" []
         "Events that the candidate preferences did not decide, for their source or their windows did not answer in time.";
+    RECEIPTS: Counter "stepup_receipts_total" ["decision"]
+        "Decision receipts that Kafka acknowledged, by the decision.";
     OUTCOMES: Counter "stepup_outcomes_total" ["tenant", "trigger", "status"]
         "Outcomes that Kafka acknowledged, by their status.";
     DEAD_LETTERS: Counter "stepup_dead_letters_total" ["code"]

@@ -159,6 +159,13 @@ impl Metrics {
         self.0.late_bets.inc_by(n);
     }
 
+    /// The receipt of a decision was acknowledged.
+    pub fn receipt(&self, decision: &Decision) {
+        let name = decision.name();
+        let place = Decision::NAMES.iter().position(|known| *known == name);
+        add(&self.0.receipts, place.unwrap_or(usize::MAX), 1);
+    }
+
     /// `n` records were acknowledged on the dead-letter topic.
     pub fn dead_letters(&self, code: RejectCode, n: u64) {
         add(&self.0.dead_letters, code as usize, n);

@@ -35,6 +35,8 @@ pub(super) struct Series {
     pub(super) contradictions: IntCounterVec,
     pub(super) paused: IntCounterVec,
     pub(super) dead_letters: Vec<IntCounter>,
+    /// In the order of the decisions' names.
+    pub(super) receipts: Vec<IntCounter>,
     pub(super) command_latency: Histogram,
     pub(super) session_latency: Histogram,
     pub(super) lag: Lag,
@@ -163,6 +165,7 @@ impl Series {
             outcomes: counters(&to, &catalogue::OUTCOMES)?,
             contradictions: counters(&to, &catalogue::CONTRADICTIONS)?,
             paused: counters(&to, &catalogue::PAUSED)?,
+            receipts: each(&counters(&to, &catalogue::RECEIPTS)?, &Decision::NAMES, |name| name),
             dead_letters: each(&counters(&to, &catalogue::DEAD_LETTERS)?, RejectCode::ALL, |code| code.name()),
             command_latency: histogram(&to, &catalogue::COMMAND_LATENCY_SECONDS, catalogue::COMMAND_LATENCY)?,
             session_latency: histogram(&to, &catalogue::SESSION_LATENCY_SECONDS, catalogue::SESSION_LATENCY)?,

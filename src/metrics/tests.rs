@@ -81,6 +81,9 @@ fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
 
 fn touch_the_rest(metrics: &Metrics) {
     metrics.set_controls([control(None, None)].iter());
+    for decision in every_decision() {
+        metrics.receipt(&decision);
+    }
     for role in Role::ALL {
         metrics.start_role(*role);
         metrics.set_lag(*role, "activity", 0, 7);

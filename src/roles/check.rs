@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::config::{Config, Role, Source, Store};
+use crate::config::{Config, Receipts, Role, Source, Store};
 use crate::domain::control::Controls;
 use crate::domain::ids::TenantId;
 use crate::edge::kafka::probe;
@@ -77,6 +77,7 @@ async fn kafka(config: &Config) -> Vec<Result<String, String>> {
     let mut wanted: Vec<&String> = ours.activity.iter().collect();
     wanted.extend([&ours.commands, &ours.outcomes, &ours.retries, &ours.dead_letters]);
     wanted.extend((!config.evaluate.shadow.is_empty()).then_some(&ours.shadow_commands));
+    wanted.extend((config.evaluate.receipts != Receipts::Off).then_some(&ours.receipts));
     let verdict = |topic: &&String| match topics.get(topic.as_str()) {
         Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),
         None => Err(format!("topic {topic} does not exist")),

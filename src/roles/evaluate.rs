@@ -12,8 +12,9 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::{Holder, Stopped};
-use super::walk::{self, Arrival, Ledgers, Tested, Windowed};
-use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
+use super::receipt::{Grounds, Maker, wanted};
+use super::walk::{self, Arrival, Keep, Ledgers, Tested, Windowed};
+use crate::config::{Evaluate as Settings, Receipts, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
 use crate::domain::decide::{Decision, Mode};
 use crate::domain::ids::TenantId;
@@ -31,7 +32,7 @@ use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
-use crate::wire::{command, window};
+use crate::wire::{command, receipt, window};
 
 pub mod candidate;
 mod compactions;
@@ -108,10 +109,12 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     async fn begin(&self, batch: Batch, due: &[Compaction]) -> Result<Recorded, Stopped> {
         let mut recorded = self.decode(batch);
         self.look_up(&mut recorded).await?;
+        let (windows, settings, outlive) = (&self.windows, &self.window_settings, self.outlive());
+        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
         recorded.windowed = self
             .holder
             .until_ok(HeldReason::Windows, Dependency::Redis, || {
-                walk::record(&self.windows, &recorded.arrivals, due, &self.window_settings, self.outlive())
+                walk::record_keeping(windows, &recorded.arrivals, due, settings, outlive, keep)
             })
             .await?;
         Ok(recorded)
@@ -188,16 +191,19 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         mut recorded: Recorded,
         progress: &Progress,
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
-        let decide = || {
+        let decide = || async {
             // The clock of the attempt that succeeds, however long the store was away before.
             let (claims, now) = (&self.claims, Some(clock::now()));
-            walk::decide(claims, &recorded.arrivals, &recorded.windowed, &self.settings, now, self.outlive())
+            let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
+            let tested = walk::decide(claims, arrivals, windowed, &self.settings, now, self.outlive()).await;
+            tested.map(|tested| (tested, now))
         };
-        let tested = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
+        let (tested, decided_at) = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
         let now = clock::now();
         let mut outgoing = Vec::new();
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
         let commands = self.commands(&recorded, &records, &tested, now, &mut outgoing);
+        self.receipts(&recorded, &records, &tested, decided_at, &mut outgoing);
         for (place, _, _, rejection) in &recorded.rejected {
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
@@ -260,6 +266,27 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         commands
     }
 
+    /// The receipts of a batch, where they are wanted.
+    fn receipts(
+        &self,
+        recorded: &Recorded,
+        records: &[Record<'_>],
+        tested: &[Tested],
+        decided_at: Option<Timestamp>,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
+        let (evaluate, windows) = (&self.settings, &self.window_settings);
+        let mut maker = Maker::new(Grounds { arrivals, windowed, evaluate, windows, decided_at });
+        for one in tested.iter().filter(|one| wanted(self.settings.receipts, &one.decision)) {
+            let record = &records[recorded.records[one.event]];
+            let receipt = maker.receipt(one, record.position.source(), record.payload.unwrap_or_default());
+            let event = &arrivals[one.event].event;
+            let key = command::key(&event.tenant, &event.customer);
+            outgoing.push(Outgoing::new(&self.topics.receipts, Some(key), receipt::encode(&receipt)));
+        }
+    }
+
     /// Counts every event and decision of a batch once, now that all that follows from it is acknowledged.
     fn count(
         &self,
@@ -277,6 +304,9 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
             self.metrics.decisions(tenant, one.trigger, &one.decision, 1);
             if self.settings.shadow.mode(tenant, one.trigger) == Mode::Shadow {
                 self.metrics.shadow_decision(tenant, one.trigger, &one.decision);
+            }
+            if wanted(self.settings.receipts, &one.decision) {
+                self.metrics.receipt(&one.decision);
             }
         }
         for (tenant, trigger, since) in commands {

@@ -12,6 +12,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, EventId, InvalidId, Source, TenantId};
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::roles::receipt;
 use crate::telemetry;
 use crate::wire::explanation::{
     Ending, Explanation, Knowledge, Place, Preferences, Rejection, Subject, VERSION, encode,
@@ -119,8 +120,9 @@ impl ExplainArgs {
 
 /// Explains the event to the standard output. `cluster` is the configuration that [`ExplainArgs::cluster`] names.
 pub async fn run(args: ExplainArgs, cluster: Option<Config>) -> anyhow::Result<()> {
-    if let Some(receipt) = &args.receipt {
-        return rerun(receipt, &mut io::stdout());
+    if let Some(path) = &args.receipt {
+        receipt::rerun(path, &mut io::stdout())?;
+        return Ok(());
     }
     let json = args.json;
     let explanation = explain(args, cluster).await?;
@@ -147,11 +149,6 @@ async fn explain(args: ExplainArgs, cluster: Option<Config>) -> anyhow::Result<E
     };
     let asked = live::Asked { event, tenant, customer, at, from, quiet };
     live::explain(&config, asked).await
-}
-
-/// Runs the decision of a receipt again.
-fn rerun(_receipt: &Path, _out: &mut dyn Write) -> anyhow::Result<()> {
-    bail!("--receipt: not there yet")
 }
 
 /// An event that could be read, for the explanation.

@@ -14,7 +14,7 @@ use super::evaluate::candidate::{Beside, Candidate};
 use super::hold::Holder;
 use super::walk::Ledgers;
 use super::{background, wiring};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Receipts};
 use crate::domain::control::Controls;
 use crate::domain::ids::TenantId;
 use crate::edge::claims::Claims;
@@ -109,7 +109,8 @@ impl<S: Windows + Claims + Outcomes + Switchboard + Scoped + Clone + 'static> Pr
         });
         let topics = &config.kafka.topics;
         let shadow = (!config.evaluate.shadow.is_empty()).then_some(&topics.shadow_commands);
-        let written = [&topics.commands, &topics.dead_letters].into_iter().chain(shadow);
+        let receipts = (config.evaluate.receipts != Receipts::Off).then_some(&topics.receipts);
+        let written = [&topics.commands, &topics.dead_letters].into_iter().chain(shadow).chain(receipts);
         self.watch_topics(Role::Evaluate, topics.activity.iter().chain(written), &started.side);
         let (known, side) = (Arc::clone(preferences), started.side.clone());
         tokio::spawn(background::follow_doubts(self.store.clone(), Arc::clone(&known), side.clone()));

@@ -17,11 +17,10 @@ use crate::wire::pseudonym::{Attributes, Pseudonyms, TenantNames};
 
 mod input;
 mod lines;
-mod place;
 mod summary;
+use super::place::Place;
 use input::{Input, Origin, Taken};
 use lines::{Lines, Made};
-use place::Place;
 use summary::{Ending, Recorded, Summary};
 
 #[derive(Args, Debug)]

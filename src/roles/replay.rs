@@ -71,7 +71,7 @@ pub async fn run(args: ReplayArgs, config: Config, stop: CancellationToken) -> a
     }
     let now = clock::now();
     let name = args.run_id.clone().unwrap_or_else(|| run_name(now.0));
-    let source = Source::open(&args, &name)?;
+    let source = Source::open(&args, &config, &name)?;
     let predictor = args.preferences.as_deref().map(|directory| Predictor::new(&config, directory)).transpose()?;
     let about = about(&args, &config, &topics);
     if !args.quiet {
@@ -141,9 +141,10 @@ async fn topics(args: &ReplayArgs, config: &Config) -> anyhow::Result<Topics> {
 
 fn about(args: &ReplayArgs, config: &Config, topics: &Topics) -> String {
     let most = args.events.map(|events| format!("up to {} ", grouped(events))).unwrap_or_default();
-    let what = match &args.recording {
-        Some(path) => format!("{most}events of {}", path.display()),
-        None => format!("{most}events of synthetic customers, seed {}", args.seed),
+    let what = match (&args.recording, &args.from_topic) {
+        (Some(path), _) => format!("{most}events of {}", path.display()),
+        (None, Some(topic)) => format!("{most}events that stand on {topic}"),
+        (None, None) => format!("{most}events of synthetic customers, seed {}", args.seed),
     };
     let time = args.duration.map(|time| format!(" for {} s", time.as_secs_f64())).unwrap_or_default();
     format!("{what}, {}{time}, to {} at {}", args.rate, topics.activity, config.kafka.brokers)
@@ -300,7 +301,7 @@ impl Run {
         if let Some(path) = &self.args.report {
             let footer = format!("stepup {}, run {}, {}", env!("CARGO_PKG_VERSION"), self.name, clock::now());
             let page = page::page(measured, &footer);
-            std::fs::write(path, rendered(&page)).with_context(|| format!("--report {}", path.display()))?;
+            std::fs::write(path, page.render()).with_context(|| format!("--report {}", path.display()))?;
         }
         if self.args.json {
             let json = crate::wire::replay::encode(&measured.summary())?;
@@ -312,11 +313,6 @@ impl Run {
         }
         Ok(write!(std::io::stdout(), "{measured}")?)
     }
-}
-
-// seam: the page's own rendering takes this one's place.
-fn rendered(page: &super::report::Page) -> String {
-    format!("{page:#?}\n")
 }
 
 #[cfg(test)]

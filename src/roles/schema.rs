@@ -5,13 +5,14 @@ use std::io::Write;
 use anyhow::{Context, bail};
 
 /// Name, title and text of every schema, in the order in which they are listed.
-const SCHEMAS: [(&str, &str, &str); 7] = [
+const SCHEMAS: [(&str, &str, &str); 8] = [
     ("activity-event.v1", "Activity event", include_str!("../../schemas/activity-event.v1.json")),
     ("preferences.v1", "Preferences of a tenant", include_str!("../../schemas/preferences.v1.json")),
     ("verification-command.v1", "Verification command", include_str!("../../schemas/verification-command.v1.json")),
     ("verification-outcome.v1", "Verification outcome", include_str!("../../schemas/verification-outcome.v1.json")),
     ("dead-letter.v1", "Dead letter", include_str!("../../schemas/dead-letter.v1.json")),
     ("decision.v1", "Decision", include_str!("../../schemas/decision.v1.json")),
+    ("decision-receipt.v1", "Decision receipt", include_str!("../../schemas/decision-receipt.v1.json")),
     (
         "session-api.v1",
         "Session API of the verification service, as far as stepup calls it",

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Evaluate, Windows as WindowSettings};
-use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
+use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest};
 use crate::domain::decide::{Decision, Freshness, Known, Mode, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
+use crate::domain::evidence;
 use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::preferences::{FrequencyBound, Preferences};
 use crate::domain::time::Timestamp;
@@ -37,6 +38,35 @@ pub struct Windowed {
     /// Logs that hold much that is dead. To be given to a later [`record`], once nothing in them can be redelivered.
     pub compactions: Vec<Compaction>,
     pub late_bets: u64,
+    /// The logs by which the bets were judged, where they are kept.
+    logs: Vec<Vec<Bet>>,
+    /// For each event the place of its customer's log, where that is kept.
+    log_of: Vec<Option<usize>>,
+}
+
+impl Windowed {
+    fn keep(&mut self, log: &[Bet], places: &[usize], events: usize) {
+        self.log_of.resize(events, None);
+        for place in places {
+            self.log_of[*place] = Some(self.logs.len());
+        }
+        self.logs.push(log.to_vec());
+    }
+
+    /// The log by which an event was judged, as it was read; empty where it is not kept or none was.
+    pub fn log(&self, event: usize) -> &[Bet] {
+        let log = self.log_of.get(event).copied().flatten().and_then(|log| self.logs.get(log));
+        log.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What of the windows is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// What they answered.
+    Answers,
+    /// The logs too, for receipts.
+    Logs,
 }
 
 /// One event tested against one trigger.
@@ -46,6 +76,8 @@ pub struct Tested {
     pub event: usize,
     pub trigger: Trigger,
     pub decision: Decision,
+    /// What the claims answered, where they were asked.
+    pub answer: Option<ClaimAnswer>,
 }
 
 /// A log is worth rewriting when it holds this many dead records, and half as many as live ones.
@@ -58,6 +90,18 @@ pub async fn record<W: Windows>(
     compactions: &[Compaction],
     settings: &WindowSettings,
     outlive: Duration,
+) -> Result<Windowed, StoreError> {
+    record_keeping(windows, arrivals, compactions, settings, outlive, Keep::Answers).await
+}
+
+/// The same, and keeps the logs where that is asked for.
+pub async fn record_keeping<W: Windows>(
+    windows: &W,
+    arrivals: &[Arrival],
+    compactions: &[Compaction],
+    settings: &WindowSettings,
+    outlive: Duration,
+    keep: Keep,
 ) -> Result<Windowed, StoreError> {
     let mut customers = Customers::default();
     for (place, arrival) in arrivals.iter().enumerate() {
@@ -73,6 +117,9 @@ pub async fn record<W: Windows>(
     let logs = windows.record(&customers.batch, compactions).await?;
     for ((bets, log), (rule, places)) in customers.batch.iter().zip(logs).zip(customers.asked) {
         let judged = window::judge(log.iter().copied(), &bets.bets, &rule);
+        if keep == Keep::Logs {
+            windowed.keep(&log, &places, arrivals.len());
+        }
         for (place, reach) in places.into_iter().zip(judged.reaches) {
             // What was appended a moment ago must be there; a store that lost it cannot be counted on.
             let lost =
@@ -158,14 +205,15 @@ pub async fn decide<C: Claims>(
     // The candidates stand in the order of their verdicts, and so do the answers.
     let mut concluded = candidates.iter().zip(answers);
     let tested = judged.into_iter().filter_map(|(event, trigger, verdict)| {
-        let decision = match verdict {
-            Verdict::Decided(decision) => decision,
+        let (decision, answer) = match verdict {
+            Verdict::Decided(decision) => (decision, None),
             Verdict::Candidate(facts) => {
                 let (candidate, answer) = concluded.next()?;
-                conclude(facts, candidate.freshness, answer, settings.cooldown.of(trigger), candidate.mode)
+                let cooldown = settings.cooldown.of(trigger);
+                (conclude(facts, candidate.freshness, answer, cooldown, candidate.mode), answer)
             }
         };
-        Some(Tested { event, trigger, decision })
+        Some(Tested { event, trigger, decision, answer })
     });
     Ok(tested.collect())
 }
@@ -195,17 +243,9 @@ async fn ask<C: Claims>(
     let (mut live, mut shadow) = (Questions::default(), Questions::default());
     for (place, candidate) in candidates.iter().enumerate() {
         let cooldown = settings.cooldown.of(candidate.trigger);
-        if cooldown.is_zero() {
-            continue;
-        }
-        let event = &arrivals[candidate.event].event;
         let retention = settings.claim_retention(candidate.trigger);
-        let intent = match candidate.freshness {
-            Freshness::Fresh => Intent::Take,
-            // It could only hold a claim that is past its retention, and whose outcome may be forgotten.
-            Freshness::TooOld { age, .. } if age > retention => continue,
-            Freshness::TooOld { .. } => Intent::Look,
-        };
+        let Some(intent) = evidence::asking(candidate.freshness, cooldown, retention) else { continue };
+        let event = &arrivals[candidate.event].event;
         let questions = match candidate.mode {
             Mode::Live => &mut live,
             Mode::Shadow => &mut shadow,

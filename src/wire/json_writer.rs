@@ -30,6 +30,11 @@ impl Object<'_> {
         integer(self.out, number.into());
     }
 
+    pub fn boolean(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
     /// A point in time in RFC 3339, UTC, with milliseconds. One outside the years that can be written stands as the
     /// nearest that can.
     pub fn time(&mut self, name: &str, at: Timestamp) {
@@ -124,8 +129,11 @@ mod tests {
             o.object("o", |inner| inner.string("s", "\u{1f}\"\\\n"));
             o.integer("z", 0);
             o.raw("r", "[1.50]");
+            o.boolean("t", true);
+            o.boolean("f", false);
         });
-        assert_eq!(nested, r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0,"r":[1.50]}"#);
+        let want = r#"{"n":-9223372036854775808,"o":{"s":"\u001f\"\\\n"},"z":0,"r":[1.50],"t":true,"f":false}"#;
+        assert_eq!(nested, want);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod preferences;
 pub mod preferences_update;
 pub mod pseudonym;
+pub mod receipt;
 pub mod replay;
 pub mod retry;
 pub mod rewrite;

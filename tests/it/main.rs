@@ -12,6 +12,7 @@ mod explain;
 mod operation;
 mod packaging;
 mod readme;
+mod receipts;
 mod record;
 mod replay;
 mod report;

@@ -142,7 +142,7 @@ fn what_cannot_be_done_is_said_before_anything_is_sent() {
         (vec!["--config", &elsewhere, "--events", "5"], 1, vec!["no topic gone, no topic gone-too"]),
         (vec!["--config", &config], 2, vec!["--events or --duration"]),
         (vec!["--config", &config, "--events", "5", "--slo", "p95<1s"], 2, vec!["p95", "p999"]),
-        (vec!["--config", &config, "--recording", "/nowhere"], 1, vec!["--recording /nowhere"]),
+        (vec!["--config", &config, "--recording", "/nowhere"], 1, vec!["--recording: /nowhere"]),
         (vec!["--config", &config, "--events", "5", "--report", "/nowhere/x"], 1, vec!["--report /nowhere/x"]),
     ] {
         let mut process = StepupProcess::start(&[&["replay"], &args[..]].concat(), &[]);

@@ -19,8 +19,15 @@ use stepup::domain::window::{Reach, Timeliness};
 use stepup::roles::schema;
 use stepup::wire;
 
-const WITH_EXAMPLES: [&str; 6] =
-    ["activity-event", "verification-command", "verification-outcome", "dead-letter", "preferences", "decision"];
+const WITH_EXAMPLES: [&str; 7] = [
+    "activity-event",
+    "verification-command",
+    "verification-outcome",
+    "dead-letter",
+    "preferences",
+    "decision",
+    "decision-receipt",
+];
 
 fn schema_of(name: &str) -> Value {
     let mut text = Vec::new();
@@ -49,6 +56,7 @@ fn judged_by_code(name: &str, document: &[u8]) -> Option<Result<(), Option<Rejec
             let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap().as_bytes()));
             Some(wire::dead_letter::decode(headers).map(drop).map_err(code))
         }
+        "decision-receipt" => Some(wire::receipt::decode(document.trim_ascii_end()).map(drop).map_err(code)),
         "preferences" => Some(wire::preferences::decode(document).map(drop).map_err(|_| None)),
         _ => None,
     }
@@ -184,6 +192,9 @@ fn closed_lists_are_the_same_in_schemas_and_code() {
         ("dead-letter", "/properties/headers/properties/stage/enum", &stages),
         ("dead-letter", "/properties/headers/required", &wire::dead_letter::HEADERS),
         ("decision", "/$defs/trigger/enum", &triggers),
+        ("decision-receipt", "/$defs/trigger/enum", &triggers),
+        ("decision-receipt", "/$defs/activity/enum", &activities),
+        ("decision-receipt", "/properties/decision/properties/name/enum", &Decision::NAMES),
         ("decision", "/oneOf/0/properties/decision/enum", &Decision::NAMES),
         ("decision", "/oneOf/1/properties/code/enum", &of_events),
         ("session-api", "/components/schemas/CreateSession/properties/event/enum", &triggers),

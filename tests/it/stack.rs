@@ -63,7 +63,7 @@ impl Stack {
         let name = unique(name);
         let directory = services::directory(&name);
         std::fs::create_dir(directory.path().join("preferences")).unwrap();
-        for topic in ["activity", "commands", "shadow", "outcomes", "retries", "dead-letters"] {
+        for topic in ["activity", "commands", "shadow", "outcomes", "retries", "dead-letters", "receipts"] {
             create_topic(brokers, &format!("{name}-{topic}"), partitions);
         }
         let api = Api::start(&directory.path().join("preferences"));
@@ -105,7 +105,8 @@ impl Stack {
         let (name, brokers, redis) = (&self.name, &self.brokers, &self.redis);
         let mut text = format!(
             "kafka:\n  brokers: \"{brokers}\"\n  group_id: {name}\n  topics: {{ activity: [{name}-activity], commands: {name}-commands, shadow_commands: {name}-shadow, \
-             outcomes: {name}-outcomes, retries: {name}-retries, dead_letters: {name}-dead-letters }}\n\
+             outcomes: {name}-outcomes, retries: {name}-retries, dead_letters: {name}-dead-letters, \
+             receipts: {name}-receipts }}\n\
              redis: {{ url: \"{redis}\", key_prefix: s{} }}\n\
              preferences: {{ source: directory, directory: \"{}\" }}\n\
              session_api: {{ url: \"{}\" }}\n\

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::RecordArgs;
-use super::place::Place;
+
 use crate::config::Config;
 use crate::domain::ids::Source;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::kafka::range::{Next, RangeReader, RangeSettings, Span};
 use crate::edge::recording::{LONGEST_LINE, Recording};
+use crate::roles::place::Place;
 use crate::roles::wiring;
 
 /// After so much time without any record the brokers are given up.

@@ -10,11 +10,14 @@ use super::rate::Rate;
 use super::slo::Slo;
 use super::span;
 use crate::domain::trigger::ActivityType;
+use crate::roles::place::Place;
+use crate::roles::recording_args::RecordingArgs;
 
 const EXAMPLES: &str = "Examples:
   stepup replay --config stepup.yaml --events 100000 --rate 5000 --slo 'p99<250ms,lost=0'
   stepup replay --config stepup.yaml --duration 10m --rate 100..5000 --day 2m --report load.html
   stepup replay --config stepup.yaml --recording bets.ndjson.gz --rate 'recorded*60' --json
+  stepup replay --config stepup.yaml --from-topic activity --from -1h --rate 2000
 
 What is counted:
   produced   events that the brokers acknowledged
@@ -35,8 +38,20 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Send the events of a recording: NDJSON, plain, gzip or zstd; - is the standard input.
-    #[arg(long, value_name = "FILE", conflicts_with = "synthetic")]
+    #[arg(long, value_name = "FILE", group = "recorded", conflicts_with = "synthetic")]
     pub(super) recording: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) format: RecordingArgs,
+    /// Send the events of a range of this topic, of the same brokers.
+    #[arg(long, value_name = "TOPIC", group = "recorded", conflicts_with = "synthetic")]
+    pub(super) from_topic: Option<String>,
+    /// Where the range begins: earliest, a time like 2026-03-01T12:00:00Z, a time before now like -1h, or offsets by
+    /// partition like 0:1500,1:320.
+    #[arg(long, value_name = "PLACE", default_value = "earliest", value_parser = Place::from, allow_hyphen_values = true, requires = "from_topic")]
+    pub(super) from: Place,
+    /// Where it ends, this not included: latest, a time, a time before now, or offsets by partition.
+    #[arg(long, value_name = "PLACE", default_value = "latest", value_parser = Place::to, allow_hyphen_values = true, requires = "from_topic")]
+    pub(super) to: Place,
     /// Send the events of synthetic customers; this is what is done without --recording.
     #[arg(long)]
     pub(super) synthetic: bool,
@@ -67,13 +82,13 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "TOPIC")]
     pub(super) topic: Option<String>,
     /// Keep the ids of a recording as they are: events that were decided before are repeats.
-    #[arg(long, requires = "recording")]
+    #[arg(long, requires = "recorded")]
     pub(super) keep_ids: bool,
     /// Keep the times of a recording as they are: older events than evaluate.max_event_age cause no commands.
-    #[arg(long, requires = "recording")]
+    #[arg(long, requires = "recorded")]
     pub(super) keep_times: bool,
     /// Stop at the first line of a recording that cannot be sent, instead of counting it.
-    #[arg(long, requires = "recording")]
+    #[arg(long, requires = "recorded")]
     pub(super) strict: bool,
     /// How long to wait, once all is sent, for everything to be decided and every command to have its outcome.
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = span)]
@@ -150,8 +165,10 @@ impl ReplayArgs {
     pub fn check(&self) -> Result<(), String> {
         let bounded = self.events.is_some() || self.duration.is_some() || self.rate.length().is_some();
         match &self.rate {
-            Rate::Recorded { .. } if self.recording.is_none() => {
-                return Err("--rate recorded: synthetic customers have no recorded times; give --recording".to_owned());
+            Rate::Recorded { .. } if !self.is_recorded() => {
+                let problem =
+                    "--rate recorded: synthetic customers have no recorded times; give --recording or --from-topic";
+                return Err(problem.to_owned());
             }
             Rate::Ramp { .. } if self.duration.is_none() => {
                 return Err("--rate: a ramp needs --duration, over which it rises or falls".to_owned());
@@ -161,7 +178,10 @@ impl ReplayArgs {
             }
             Rate::Constant(_) | Rate::Ramp { .. } | Rate::Steps(_) | Rate::Recorded { .. } | Rate::Max => {}
         }
-        if self.recording.is_none() && !bounded {
+        if self.format.is_table() && self.recording.is_none() {
+            return Err("--columns: is for a recording that is read with --recording".to_owned());
+        }
+        if !self.is_recorded() && !bounded {
             return Err("give --events or --duration: synthetic customers never end".to_owned());
         }
         if self.duration.is_some_and(|duration| duration.is_zero()) {
@@ -170,8 +190,13 @@ impl ReplayArgs {
         Ok(())
     }
 
+    /// Whether what is sent happened before.
+    fn is_recorded(&self) -> bool {
+        self.recording.is_some() || self.from_topic.is_some()
+    }
+
     pub(super) fn arrivals(&self) -> Arrivals {
-        let usual = if self.recording.is_some() { Arrivals::Even } else { Arrivals::Poisson };
+        let usual = if self.is_recorded() { Arrivals::Even } else { Arrivals::Poisson };
         self.arrivals.unwrap_or(usual)
     }
 }

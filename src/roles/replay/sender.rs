@@ -159,6 +159,8 @@ impl Sender {
         while self.most.is_none_or(|most| taken < most) {
             let draft = match self.source.next()? {
                 Next::End => return Ok(()),
+                Next::Waiting if pause(&self.stop, Duration::ZERO) => continue,
+                Next::Waiting => return Ok(()),
                 Next::Bad { number, reason } => {
                     bad_line(&self.shared, self.on_bad_line, number, &reason)?;
                     continue;

@@ -1,15 +1,20 @@
-//! Where events come from: a recording, or synthetic customers.
+//! Where events come from: a recording, a range of a topic, or synthetic customers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::args::ReplayArgs;
 use super::measure::Name;
+use crate::config::Config;
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
+use crate::edge::clock;
+use crate::edge::kafka::range::{self, RangeReader, RangeSettings};
 use crate::edge::recording::Recording;
 use crate::roles::synthetic::{Cast, MIX, Nature, Synthetic};
+use crate::roles::wiring;
 use crate::wire::command;
 use crate::wire::rewrite::{Recorded, id_in_run};
 
@@ -19,11 +24,26 @@ pub(super) enum Source {
 }
 
 pub(super) struct Recorder {
-    recording: Recording,
-    path: PathBuf,
+    input: Input,
     /// The run whose name ids get; `None` keeps them.
     run: Option<String>,
 }
+
+/// What was recorded.
+enum Input {
+    File { recording: Recording, path: PathBuf },
+    Topic { range: Box<RangeReader>, read: u64 },
+}
+
+enum Line<'a> {
+    /// A line of a file, or a record's payload, and its number counted from 1.
+    Is(u64, &'a [u8]),
+    Waiting,
+    End,
+}
+
+/// After so long without a record the brokers are given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a source holds next.
 pub(super) enum Next<'a> {
@@ -33,6 +53,8 @@ pub(super) enum Next<'a> {
         number: u64,
         reason: String,
     },
+    /// Nothing yet: ask again.
+    Waiting,
     End,
 }
 
@@ -59,11 +81,10 @@ pub(super) enum Kind {
 }
 
 impl Source {
-    pub(super) fn open(args: &ReplayArgs, run: &str) -> anyhow::Result<Self> {
-        if let Some(path) = &args.recording {
-            let recording = Recording::open(path).with_context(|| format!("--recording {}", path.display()))?;
+    pub(super) fn open(args: &ReplayArgs, config: &Config, run: &str) -> anyhow::Result<Self> {
+        if let Some(input) = Input::open(args, config)? {
             let run = (!args.keep_ids).then(|| run.to_owned());
-            return Ok(Self::Recording(Recorder { recording, path: path.clone(), run }));
+            return Ok(Self::Recording(Recorder { input, run }));
         }
         let customers = &args.customers;
         let cast = Cast {
@@ -87,14 +108,55 @@ impl Source {
     pub(super) fn next(&mut self) -> anyhow::Result<Next<'_>> {
         match self {
             Self::Synthetic(synthetic) => Ok(Next::Draft(Draft::Synthetic(synthetic))),
-            Self::Recording(Recorder { recording, path, run }) => {
-                let line = recording.next_line().with_context(|| format!("--recording {}", path.display()))?;
-                let Some((number, line)) = line else { return Ok(Next::End) };
+            Self::Recording(Recorder { input, run }) => {
+                let (number, line) = match input.next_line()? {
+                    Line::Is(number, line) => (number, line),
+                    Line::Waiting => return Ok(Next::Waiting),
+                    Line::End => return Ok(Next::End),
+                };
                 Ok(match Recorded::read(line) {
                     Ok(event) => Next::Draft(Draft::Recorded { event, run: run.as_deref() }),
                     Err(rejection) => Next::Bad { number, reason: rejection.error },
                 })
             }
+        }
+    }
+}
+
+impl Input {
+    fn open(args: &ReplayArgs, config: &Config) -> anyhow::Result<Option<Self>> {
+        if let Some(path) = &args.recording {
+            let recording = args.format.open(path).context("--recording")?;
+            return Ok(Some(Self::File { recording, path: path.clone() }));
+        }
+        let Some(topic) = &args.from_topic else { return Ok(None) };
+        let now = clock::now();
+        let settings = RangeSettings {
+            connection: wiring::kafka(config),
+            group_id: format!("{}-replay", config.kafka.group_id),
+            topics: vec![topic.clone()],
+            from: args.from.bound(now),
+            to: args.to.bound(now),
+            patience: PATIENCE,
+        };
+        let range = RangeReader::open(&settings).with_context(|| format!("--from-topic {topic}"))?;
+        Ok(Some(Self::Topic { range: Box::new(range), read: 0 }))
+    }
+
+    fn next_line(&mut self) -> anyhow::Result<Line<'_>> {
+        match self {
+            Self::File { recording, path } => {
+                let line = recording.next_line().with_context(|| format!("--recording {}", path.display()))?;
+                Ok(line.map_or(Line::End, |(number, line)| Line::Is(number, line)))
+            }
+            Self::Topic { range, read } => Ok(match range.next_record().context("--from-topic")? {
+                range::Next::Record(record) => {
+                    *read += 1;
+                    Line::Is(*read, record.payload.unwrap_or_default())
+                }
+                range::Next::Waiting => Line::Waiting,
+                range::Next::End => Line::End,
+            }),
         }
     }
 }
@@ -145,12 +207,13 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(LINES.as_bytes()).unwrap();
         let recording = Recording::open(file.path()).unwrap();
-        let path = file.path().to_owned();
-        let mut source = Source::Recording(Recorder { recording, path, run: run.map(str::to_owned) });
+        let input = Input::File { recording, path: file.path().to_owned() };
+        let mut source = Source::Recording(Recorder { input, run: run.map(str::to_owned) });
         let mut sent = Vec::new();
         loop {
             match source.next().unwrap() {
                 Next::End => return sent,
+                Next::Waiting => {}
                 Next::Bad { number, reason } => sent.push(Err(format!("line {number}: {reason}"))),
                 Next::Draft(draft) => {
                     assert_eq!(draft.recorded_at(), Some(Timestamp(5_000)));

@@ -1,4 +1,4 @@
-//! Where a recording begins and ends, as an operator writes it.
+//! Where a range of a topic begins and ends, as an operator writes it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::edge::kafka::range::Bound;
 
 /// A place in a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     Earliest,
     Latest,
     At(Timestamp),
@@ -19,7 +19,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Where a recording may begin.
-    pub(super) fn from(text: &str) -> Result<Self, String> {
+    pub fn from(text: &str) -> Result<Self, String> {
         match Self::read(text) {
             Some(Self::Latest) | None => Err(format!("must be earliest, {OTHERS}")),
             Some(place) => Ok(place),
@@ -27,7 +27,7 @@ impl Place {
     }
 
     /// Where a recording may end.
-    pub(super) fn to(text: &str) -> Result<Self, String> {
+    pub fn to(text: &str) -> Result<Self, String> {
         match Self::read(text) {
             Some(Self::Earliest) | None => Err(format!("must be latest, {OTHERS}")),
             Some(place) => Ok(place),
@@ -44,7 +44,7 @@ impl Place {
     }
 
     /// The place in terms of Kafka.
-    pub(super) fn bound(&self, now: Timestamp) -> Bound {
+    pub fn bound(&self, now: Timestamp) -> Bound {
         match self {
             Self::Earliest | Self::Latest => Bound::Edge,
             Self::At(at) => Bound::At(*at),
