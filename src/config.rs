@@ -198,6 +198,8 @@ pub struct Evaluate {
     pub receipts: Receipts,
     pub batch_size: usize,
     pub shadow: Shadow,
+    /// For each tenant, over all replicas. `None`: as many as the rules say.
+    pub max_sessions_per_minute: Option<u32>,
     /// Preferences that are tried out beside those in force; nothing follows from them.
     pub candidate: Option<Source>,
 }

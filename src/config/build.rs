@@ -149,6 +149,7 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
         receipts: settings.one_of("evaluate.receipts", receipts)?,
         batch_size: settings.whole("evaluate.batch_size")?,
         shadow: shadow(settings)?,
+        max_sessions_per_minute: Some(settings.whole("evaluate.max_sessions_per_minute")?).filter(|most| *most > 0),
         candidate: candidate(settings)?,
     })
 }

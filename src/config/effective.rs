@@ -189,6 +189,7 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.rates", Shown::Map(rates.collect())),
         ("evaluate.shadow.triggers", Shown::List(shadow.triggers.iter().map(Trigger::to_string).collect())),
         ("evaluate.shadow.tenants", Shown::List(shadow.tenants.iter().map(TenantId::to_string).collect())),
+        ("evaluate.max_sessions_per_minute", evaluate.max_sessions_per_minute.unwrap_or(0).to_string().into()),
         ("evaluate.candidate.url", url.into()),
         ("evaluate.candidate.directory", directory.into()),
         ("evaluate.receipts", receipts.into()),

@@ -258,6 +258,13 @@ pub const KEYS: &[KeyDoc] = &[
         "The same for every trigger of these tenants",
     ),
     of(
+        "evaluate.max_sessions_per_minute",
+        whole(0, 1_000_000),
+        Some("0"),
+        "The most customers of a tenant who are asked in a minute, over all replicas; what is beyond it is capped. 0 for no \
+         limit",
+    ),
+    of(
         "evaluate.candidate.url",
         WEB,
         None,

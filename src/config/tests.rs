@@ -88,6 +88,7 @@ evaluate:
   shadow:
     triggers: []
     tenants: []
+  max_sessions_per_minute: 0
   candidate:
     url: null
     directory: null
@@ -178,6 +179,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.rates", "{EUR: 1.080, JPY: '0.0064'}", "EUR: 1.08\n  JPY: 0.0064", &[]),
     ("evaluate.shadow.triggers", "[deposit, login]", "[login, deposit]", &[]),
     ("evaluate.shadow.tenants", "acme", "[acme]", &[]),
+    ("evaluate.max_sessions_per_minute", "600", "600", &[]),
     ("evaluate.candidate.url", "http://p/", "http://p/", &[]),
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod outcomes;
 pub mod peek;
 pub mod preferences;
+pub mod quotas;
 pub mod recording;
 pub mod redis;
 pub mod sessions;

@@ -122,7 +122,7 @@ catalogue! {
         "Tenants whose preferences are kept in memory.";
     REDIS_SECONDS: Histogram "stepup_redis_seconds" ["operation"]
         "Time of a round trip to Redis, by operation: record, settle, fixed, fix, begin_attempt, forget_attempt, doubt, doubts, \
-         controls, set_controls or ping.";
+         controls, set_controls, reserve or ping.";
     HTTP_SECONDS: Histogram "stepup_http_seconds" ["target"]
         "Time of an HTTP call, by the service called: session or preferences.";
     HTTP_RESPONSES: Counter "stepup_http_responses_total" ["target", "class"]

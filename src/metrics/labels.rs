@@ -95,6 +95,7 @@ label! {
         Doubts => "doubts",
         Controls => "controls",
         SetControls => "set_controls",
+        Reserve => "reserve",
         Ping => "ping",
     }
 }

@@ -30,6 +30,7 @@ fn every_decision() -> Vec<Decision> {
         Decision::InCooldown { facts, since: at, until: at },
         Decision::Required { facts, standing: Standing::First },
         Decision::Shadowed { facts, standing: Standing::First },
+        Decision::Capped { facts, limit: 1 },
     ]
 }
 
@@ -156,7 +157,7 @@ fn every_combination_of_labels_has_a_series_of_its_own() {
         })
         .collect();
     let of_any = 1;
-    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 9 + 13 * 2 + 13 * 5 + 13 + 13 + 1) + of_any);
+    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 10 + 13 * 2 + 13 * 5 + 13 + 13 + 1) + of_any);
     for (topic, partition) in [("bets-1", 11), ("bets-11", 1)] {
         metrics.set_lag(Role::Evaluate, topic, partition, partition as u64);
     }

@@ -27,6 +27,7 @@ use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
+use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
 use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
@@ -67,7 +68,7 @@ struct Recorded {
     windowed: Windowed,
 }
 
-impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
+impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Works until `stop` is cancelled, and then finishes the batch at hand.
     pub async fn run(self, mut intake: Receiver<Batch>, progress: Progress, stop: CancellationToken) {
         let mut compactions = Compactions::default();
@@ -249,7 +250,8 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
                 | Decision::BelowThreshold { .. }
                 | Decision::BelowFrequency(_)
                 | Decision::EventTooOld { .. }
-                | Decision::InCooldown { .. } => continue,
+                | Decision::InCooldown { .. }
+                | Decision::Capped { .. } => continue,
             };
             let arrival = &recorded.arrivals[one.event];
             let record = &records[recorded.records[one.event]];

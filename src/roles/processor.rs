@@ -23,6 +23,7 @@ use crate::edge::controls::Switchboard;
 use crate::edge::kafka::consumer::Consumer;
 use crate::edge::kafka::producer::Producer;
 use crate::edge::outcomes::Outcomes;
+use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
 use crate::edge::{Scope, Scoped};
 use crate::health::{Dependency, Health};
@@ -49,7 +50,7 @@ struct Started {
     controls: Known,
 }
 
-impl<S: Windows + Claims + Outcomes + Switchboard + Scoped + Clone + 'static> Processor<S> {
+impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 'static> Processor<S> {
     /// Starts the configured roles and works until they are told to stop.
     pub async fn work(&self) -> anyhow::Result<()> {
         let preferences = Arc::new(wiring::preferences(&self.config, &self.metrics)?);

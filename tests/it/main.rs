@@ -9,6 +9,7 @@ mod controls;
 mod delivery;
 mod end_to_end;
 mod explain;
+mod guards;
 mod operation;
 mod packaging;
 mod readme;

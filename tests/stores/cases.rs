@@ -14,6 +14,7 @@ use stepup::edge::controls::{Standing, Written};
 use stepup::edge::forget::Kept;
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::outcomes::EarlierAttempt;
+use stepup::edge::quotas::Places;
 
 use crate::given::{Store, ask, bets, command, compaction, control, customer, minute_of, of, tenant};
 use crate::server::Redis;
@@ -61,6 +62,7 @@ cases!(
     of_a_hundred_who_set_a_control_the_latest_stands,
     controls_are_at_most_a_thousand_and_those_long_off_make_room,
     a_customer_is_forgotten_in_every_scope_and_no_other_is,
+    places_are_counted_by_tenant_and_minute,
 );
 
 async fn a_log_is_read_back_in_order_of_arrival<S: Store>(store: S) {
@@ -390,4 +392,18 @@ async fn a_customer_is_forgotten_in_every_scope_and_no_other_is<S: Store>(store:
         assert_eq!(scoped.settle(&[ask("b", 1, 0, Look)]).await.unwrap(), [Held]);
         assert_eq!(scoped.peek_window(&tenant("other"), &a).await.unwrap(), bets([3]));
     }
+}
+
+async fn places_are_counted_by_tenant_and_minute<S: Store>(store: S) {
+    let places = |name: &str, minute, number| Places { tenant: tenant(name), minute, number };
+    assert!(store.count(&[]).await.unwrap().is_empty());
+    let first = [places("a", 1, 5), places("b", 1, 2), places("a", 2, 1)];
+    assert_eq!(store.count(&first).await.unwrap(), [5, 2, 1]);
+    assert_eq!(store.count(&[places("a", 1, -2), places("a", 1, 0), places("c", 1, 0)]).await.unwrap(), [3, 3, 0]);
+    let counters = (0..100).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.count(&[places("a", 7, 3)]).await.unwrap()[0] })
+    });
+    let counts: BTreeSet<i64> = join_all(counters).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(counts, (1..=100).map(|number| 3 * number).collect(), "nobody sees another's count as his own");
 }

@@ -13,15 +13,16 @@ use stepup::edge::controls::Switchboard;
 use stepup::edge::forget::Forget;
 use stepup::edge::outcomes::Outcomes;
 use stepup::edge::peek::Peek;
+use stepup::edge::quotas::Quotas;
 use stepup::edge::windows::{Compaction, CustomerBets, Windows};
 use stepup::edge::{Scoped, StoreError};
 use uuid::Uuid;
 
 pub(crate) trait Store:
-    Windows + Claims + Outcomes + Peek + Switchboard + Forget + Scoped + Clone + 'static
+    Windows + Claims + Outcomes + Peek + Switchboard + Forget + Quotas + Scoped + Clone + 'static
 {
 }
-impl<S: Windows + Claims + Outcomes + Peek + Switchboard + Forget + Scoped + Clone + 'static> Store for S {}
+impl<S: Windows + Claims + Outcomes + Peek + Switchboard + Forget + Quotas + Scoped + Clone + 'static> Store for S {}
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -57,6 +57,7 @@ impl MemoryStore {
                 attempts: Shelf::new(capacity),
                 doubts: HashMap::new(),
                 controls: Controls::default(),
+                sessions: Shelf::new(capacity),
             })
         };
         Self { states: Arc::new([state(), state(), state()]), scope: Scope::Live }
@@ -86,6 +87,7 @@ pub(super) struct State {
     attempts: Shelf<(CommandId, u32), u64>,
     doubts: HashMap<TenantId, Timestamp>,
     pub(super) controls: Controls,
+    pub(super) sessions: Shelf<(TenantId, i64), i64>,
 }
 
 impl Windows for MemoryStore {
@@ -230,7 +232,7 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
         self.kept.get_mut(key).filter(|kept| kept.ends_at > Instant::now()).map(|kept| &mut kept.value)
     }
 
-    fn get_or_insert(&mut self, key: K, ttl: Duration, fresh: impl FnOnce() -> V) -> &mut V {
+    pub(super) fn get_or_insert(&mut self, key: K, ttl: Duration, fresh: impl FnOnce() -> V) -> &mut V {
         let now = Instant::now();
         if self.kept.get(&key).is_none_or(|kept| kept.ends_at <= now) {
             self.kept.remove(&key);

@@ -13,6 +13,7 @@ mod keys;
 mod outcomes;
 mod peek;
 mod pipelines;
+mod quotas;
 mod replies;
 mod windows;
 
