@@ -151,7 +151,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             block_on(forget::forget(args, &config, &mut std::io::stdout()))?;
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
-        Verb::Backtest(args) => block_on(backtest::run(args))?,
+        Verb::Backtest(args) => block_on(async { backtest::run(args, &shutdown::token()?) })?,
         Verb::Explain(args) => {
             let config = args.cluster().map(|path| load(path, None)).transpose()?;
             block_on(explain::run(args, config))?;

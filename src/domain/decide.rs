@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::claim::ClaimAnswer;
-use super::event::Event;
+use super::event::{Activity, Event};
 use super::money::Usd;
 use super::preferences::{Preferences, Setting};
 use super::time::Timestamp;
@@ -99,12 +99,17 @@ pub fn judge(event: &Event, trigger: Trigger, known: Known<'_>, reach: Option<Re
     let Known::Preferences(preferences) = known else {
         return Verdict::Decided(Decision::TenantUnknown);
     };
-    match preferences.setting(trigger) {
+    judge_setting(event.activity, preferences.setting(trigger), reach)
+}
+
+/// Rules 2 to 5, for what a tenant's preferences say of one trigger.
+pub fn judge_setting(activity: Activity, setting: Setting, reach: Option<Reach>) -> Verdict {
+    match setting {
         Setting::FeatureOff => Verdict::Decided(Decision::FeatureDisabled),
         Setting::Off => Verdict::Decided(Decision::TriggerDisabled),
         Setting::Plain => Verdict::Candidate(Facts::Plain),
         Setting::Amount(bound) => {
-            let amount = event.activity.amount().unwrap_or(Usd::ZERO);
+            let amount = activity.amount().unwrap_or(Usd::ZERO);
             match bound.threshold {
                 Some(threshold) if amount < threshold => {
                     Verdict::Decided(Decision::BelowThreshold { amount, threshold })

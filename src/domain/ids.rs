@@ -27,8 +27,13 @@ macro_rules! text_id {
         impl $name {
             /// Takes the text as it is, or says which rule it breaks.
             pub fn new(text: &str) -> Result<Self, InvalidId> {
-                $check(text)?;
+                Self::check(text)?;
                 Ok(Self(text.into()))
+            }
+
+            /// Whether the text may be such a name.
+            pub fn check(text: &str) -> Result<(), InvalidId> {
+                $check(text)
             }
 
             pub fn as_str(&self) -> &str {

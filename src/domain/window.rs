@@ -91,16 +91,16 @@ pub struct Judged {
 
 /// Replays a log and judges each of `asked` as of the place where it first stands there.
 pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
-    let mut window = Window::new(rule);
+    let mut window = Window::default();
     let mut reaches = vec![None; asked.len()];
     let mut open: HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>> = HashMap::default();
     for (place, bet) in asked.iter().enumerate() {
         open.entry((bet.id, bet.arrival)).or_default().push(place);
     }
     for bet in log {
-        let standing = window.arrive(bet);
+        let standing = window.arrive(bet, rule);
         if let Some(places) = open.remove(&(bet.id, bet.arrival)) {
-            let reach = window.reach(bet, standing);
+            let reach = window.reach(bet, standing, rule);
             for place in places {
                 reaches[place] = Some(reach);
             }
@@ -113,26 +113,32 @@ pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRul
 /// last. By these alone [`judge`] answers as by the whole log. `None`: the log does not hold it.
 pub fn as_of(log: &[Bet], asked: &Bet, rule: &WindowRule) -> Option<Vec<Bet>> {
     let place = log.iter().position(|bet| (bet.id, bet.arrival) == (asked.id, asked.arrival))?;
-    let mut window = Window::new(rule);
+    let mut window = Window::default();
     for bet in &log[..place] {
-        window.arrive(*bet);
+        window.arrive(*bet, rule);
     }
     let mut judged_by = window.into_kept();
     judged_by.push(log[place]);
     Some(judged_by)
 }
 
-/// The bets kept of one customer, sorted by time and then by arrival.
-struct Window<'a> {
-    rule: &'a WindowRule,
+/// The bets kept of one customer, sorted by time and then by arrival. One window goes by one rule for all its life, of
+/// which only `needed` may differ from bet to bet.
+#[derive(Debug, Default)]
+pub struct Window {
     /// Bets come in at its end, or near it, and leave at its beginning.
     kept: VecDeque<Kept>,
-    /// Place in the order of arrival, by id, of every bet kept.
-    places: HashMap<u64, u32, BuildHasherDefault<Folded>>,
+    /// Place in the order of arrival, by id, of every bet kept; only where there were ever too many to look through.
+    places: Option<Box<Places>>,
     arrivals: u32,
 }
 
-#[derive(Clone, Copy)]
+type Places = HashMap<u64, u32, BuildHasherDefault<Folded>>;
+
+/// So many bets are looked through as fast as an index is asked.
+const LOOKED_THROUGH: usize = 32;
+
+#[derive(Debug, Clone, Copy)]
 struct Kept {
     bet: Bet,
     place: u32,
@@ -149,83 +155,87 @@ enum Standing {
     Late,
 }
 
-impl<'a> Window<'a> {
-    fn new(rule: &'a WindowRule) -> Self {
-        Self { rule, kept: VecDeque::new(), places: HashMap::default(), arrivals: 0 }
+impl Window {
+    /// Takes the next bet in and judges it as of its arrival: what [`judge`] says of the last record of a log, where no
+    /// record is a redelivery.
+    pub fn take(&mut self, bet: Bet, rule: &WindowRule) -> Reach {
+        let standing = self.arrive(bet, rule);
+        self.reach(bet, standing, rule)
     }
 
-    fn arrive(&mut self, bet: Bet) -> Standing {
-        if let Some(place) = self.places.get(&bet.id) {
-            return Standing::Repeat { place: *place };
+    /// The newest bet's time.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.kept.back().map(|kept| kept.bet.at)
+    }
+
+    /// Bytes that it holds beside itself, about.
+    pub fn held_bytes(&self) -> usize {
+        let places = self.places.as_ref().map_or(0, |places| 2 * places.capacity() * size_of::<(u64, u32)>());
+        self.kept.capacity() * size_of::<Kept>() + places
+    }
+
+    fn arrive(&mut self, bet: Bet, rule: &WindowRule) -> Standing {
+        if let Some(place) = self.place_of(bet.id) {
+            return Standing::Repeat { place };
         }
         let place = self.arrivals;
         self.arrivals += 1;
         let after = self.kept.partition_point(|kept| kept.bet.at <= bet.at);
         self.kept.insert(after, Kept { bet, place });
-        self.places.insert(bet.id, place);
-        self.prune();
-        if self.places.contains_key(&bet.id) { Standing::Kept } else { Standing::Late }
+        if let Some(places) = &mut self.places {
+            places.insert(bet.id, place);
+        } else if self.kept.len() > LOOKED_THROUGH {
+            self.places = Some(Box::new(self.kept.iter().map(|kept| (kept.bet.id, kept.place)).collect()));
+        }
+        // What leaves are the first ones: the bet is among them, or not.
+        if after < self.prune(rule) { Standing::Late } else { Standing::Kept }
     }
 
-    fn prune(&mut self) {
-        let Some(newest) = self.kept.back() else { return };
-        let oldest_kept = newest.bet.at.minus(self.rule.kept_for());
-        let too_old = self.kept.partition_point(|kept| kept.bet.at <= oldest_kept);
-        let too_many = self.kept.len().saturating_sub(self.rule.max_entries);
-        for dropped in self.kept.drain(..too_old.max(too_many)) {
-            self.places.remove(&dropped.bet.id);
+    fn place_of(&self, id: u64) -> Option<u32> {
+        match &self.places {
+            Some(places) => places.get(&id).copied(),
+            None => self.kept.iter().find(|kept| kept.bet.id == id).map(|kept| kept.place),
         }
     }
 
-    fn reach(&self, bet: Bet, standing: Standing) -> Reach {
+    /// Drops what the rule no longer keeps, and says how many those were.
+    fn prune(&mut self, rule: &WindowRule) -> usize {
+        let Some(newest) = self.kept.back() else { return 0 };
+        let oldest_kept = newest.bet.at.minus(rule.kept_for());
+        let too_old = self.kept.iter().take_while(|kept| kept.bet.at <= oldest_kept).count();
+        let too_many = self.kept.len().saturating_sub(rule.max_entries);
+        let dropped = too_old.max(too_many);
+        for bet in self.kept.drain(..dropped) {
+            if let Some(places) = &mut self.places {
+                places.remove(&bet.bet.id);
+            }
+        }
+        dropped
+    }
+
+    fn reach(&self, bet: Bet, standing: Standing, rule: &WindowRule) -> Reach {
+        let width = rule.width;
         let (fullest, timeliness) = match standing {
-            Standing::Kept => (self.fullest_around(&self.kept, bet.at), Timeliness::InTime),
+            Standing::Kept => (fullest_around(&self.kept, bet.at, width), Timeliness::InTime),
             Standing::Repeat { place } => {
                 let then: VecDeque<Kept> = self.kept.iter().filter(|kept| kept.place <= place).copied().collect();
                 // A repeat may bring another time under a known id; the first arrival's is the one that counts.
                 let at = then.iter().find(|kept| kept.place == place).map_or(bet.at, |kept| kept.bet.at);
-                (self.fullest_around(&then, at), Timeliness::InTime)
+                (fullest_around(&then, at, width), Timeliness::InTime)
             }
             Standing::Late => {
                 let mut with_it = self.kept.clone();
                 with_it.push_front(Kept { bet, place: self.arrivals });
                 // A count cannot exceed what may be kept, not even by the bet that came too late to be.
-                with_it.truncate(self.rule.max_entries);
-                (self.fullest_around(&with_it, bet.at), Timeliness::Late)
+                with_it.truncate(rule.max_entries);
+                (fullest_around(&with_it, bet.at, width), Timeliness::Late)
             }
         };
         Reach {
             count: fullest.count,
-            within_minutes: self.rule.stated_minutes.unwrap_or_else(|| whole_minutes(fullest.span)),
-            needed: self.rule.needed,
+            within_minutes: rule.stated_minutes.unwrap_or_else(|| whole_minutes(fullest.span)),
+            needed: rule.needed,
             timeliness,
-        }
-    }
-
-    /// The fullest window (e − W, e] with at ≤ e < at + W, of `bets` sorted by time. Of equally full ones the earliest.
-    fn fullest_around(&self, bets: &VecDeque<Kept>, at: Timestamp) -> Fullest {
-        let width = self.rule.width;
-        let time = |place: usize| bets.get(place).map(|kept| kept.bet.at);
-        let mut fullest = Fullest { count: 0, span: 0 };
-        let mut e = at;
-        let mut start = bets.partition_point(|kept| kept.bet.at <= e.minus(width));
-        let mut end = bets.partition_point(|kept| kept.bet.at <= e);
-        loop {
-            let count = u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX);
-            if count > fullest.count {
-                fullest = Fullest { count, span: bets[end - 1].bet.at.0 - bets[start].bet.at.0 };
-            }
-            // The count can only rise where another bet comes in.
-            let Some(next) = time(end).filter(|next| *next < at.plus(width)) else {
-                return fullest;
-            };
-            e = next;
-            while time(end) == Some(e) {
-                end += 1;
-            }
-            while time(start).is_some_and(|time| time <= e.minus(width)) {
-                start += 1;
-            }
         }
     }
 
@@ -233,6 +243,32 @@ impl<'a> Window<'a> {
         let mut kept = Vec::from(self.kept);
         kept.sort_unstable_by_key(|kept| kept.place);
         kept.into_iter().map(|kept| kept.bet).collect()
+    }
+}
+
+/// The fullest window (e − W, e] with at ≤ e < at + W, of `bets` sorted by time. Of equally full ones the earliest.
+fn fullest_around(bets: &VecDeque<Kept>, at: Timestamp, width: Duration) -> Fullest {
+    let time = |place: usize| bets.get(place).map(|kept| kept.bet.at);
+    let mut fullest = Fullest { count: 0, span: 0 };
+    let mut e = at;
+    let mut start = bets.partition_point(|kept| kept.bet.at <= e.minus(width));
+    let mut end = bets.partition_point(|kept| kept.bet.at <= e);
+    loop {
+        let count = u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX);
+        if count > fullest.count {
+            fullest = Fullest { count, span: bets[end - 1].bet.at.0 - bets[start].bet.at.0 };
+        }
+        // The count can only rise where another bet comes in.
+        let Some(next) = time(end).filter(|next| *next < at.plus(width)) else {
+            return fullest;
+        };
+        e = next;
+        while time(end) == Some(e) {
+            end += 1;
+        }
+        while time(start).is_some_and(|time| time <= e.minus(width)) {
+            start += 1;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::domain::ids::{CustomerId, EventId, InvalidId, Source, TenantId};
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::roles::receipt;
+use crate::roles::recording_args::RecordingArgs;
 use crate::telemetry;
 use crate::wire::explanation::{
     Ending, Explanation, Knowledge, Place, Preferences, Rejection, Subject, VERSION, encode,
@@ -64,6 +65,8 @@ pub struct ExplainArgs {
     /// Explain an event of this recording instead: NDJSON, plain, gzip or zstd.
     #[arg(long, value_name = "FILE", requires = "preferences")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    format: RecordingArgs,
     /// For a recording: a directory of preferences documents, one <tenant_id>.json each.
     #[arg(long, value_name = "DIR", requires = "events")]
     preferences: Option<PathBuf>,
@@ -139,7 +142,8 @@ async fn explain(args: ExplainArgs, cluster: Option<Config>) -> anyhow::Result<E
             bail!("--events -: explain reads the recording twice; give it a file");
         }
         let event = event.as_str().to_owned();
-        let asked = offline::Asked { events, preferences, config: args.config, event, tenant, quiet };
+        let asked =
+            offline::Asked { events, format: args.format, preferences, config: args.config, event, tenant, quiet };
         return offline::explain(&asked).await;
     }
     let Some(config) = cluster else { bail!("--config is missing") };

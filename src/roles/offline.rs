@@ -125,10 +125,7 @@ enum Known {
 
 impl Tenants {
     fn open(directory: &Path) -> anyhow::Result<Self> {
-        let found = std::fs::metadata(directory).with_context(|| format!("--preferences {}", directory.display()))?;
-        if !found.is_dir() {
-            bail!("--preferences {}: must be a directory of <tenant_id>.json files", directory.display());
-        }
+        check_directory("--preferences", directory)?;
         Ok(Self { directory: directory.to_owned(), known: HashMap::new() })
     }
 
@@ -136,16 +133,44 @@ impl Tenants {
         if let Some(known) = self.known.get(tenant) {
             return known.clone();
         }
-        let path = self.directory.join(format!("{tenant}.json"));
-        let known = match std::fs::read(&path) {
-            Ok(bytes) => match document::decode(&bytes) {
+        let known = match read_document(&self.directory, tenant) {
+            Document::Found(bytes) => match document::decode(&bytes) {
                 Ok(preferences) => Known::Preferences(Arc::new(preferences)),
-                Err(error) => Known::Unreadable(format!("{}: {error}", path.display())),
+                Err(error) => {
+                    Known::Unreadable(format!("{}: {error}", self.directory.join(format!("{tenant}.json")).display()))
+                }
             },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Known::NoTenant,
-            Err(error) => Known::Unreadable(format!("{}: {error}", path.display())),
+            Document::Missing => Known::NoTenant,
+            Document::Unreadable(error) => Known::Unreadable(error),
         };
         self.known.insert(tenant.clone(), known.clone());
         known
     }
+}
+
+/// A tenant's document as a directory holds it.
+pub enum Document {
+    Found(Vec<u8>),
+    Missing,
+    /// Why not.
+    Unreadable(String),
+}
+
+/// Reads `<tenant_id>.json` of a directory.
+pub fn read_document(directory: &Path, tenant: &TenantId) -> Document {
+    let path = directory.join(format!("{tenant}.json"));
+    match std::fs::read(&path) {
+        Ok(bytes) => Document::Found(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Document::Missing,
+        Err(error) => Document::Unreadable(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Whether there is such a directory at all; `flag` is how the operator named it.
+pub fn check_directory(flag: &str, directory: &Path) -> anyhow::Result<()> {
+    let found = std::fs::metadata(directory).with_context(|| format!("{flag} {}", directory.display()))?;
+    if !found.is_dir() {
+        bail!("{flag} {}: must be a directory of <tenant_id>.json files", directory.display());
+    }
+    Ok(())
 }

@@ -9,10 +9,24 @@ use crate::domain::trigger::Trigger;
 
 /// Writes the line of one decision, with its line feed. The window's numbers stand there whenever it was asked.
 pub fn write(out: &mut Vec<u8>, event: &Event, trigger: Trigger, decision: &Decision) {
+    let whose = Whose { event: event.id.as_str(), tenant: event.tenant.as_str(), customer: event.customer.as_str() };
+    write_named(out, whose, trigger, decision);
+}
+
+/// Whose decision a line tells, by names that were checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    pub event: &'a str,
+    pub tenant: &'a str,
+    pub customer: &'a str,
+}
+
+/// The same for an event of which only the names are at hand.
+pub fn write_named(out: &mut Vec<u8>, whose: Whose<'_>, trigger: Trigger, decision: &Decision) {
     json_writer::object(out, |object| {
-        object.string("event_id", event.id.as_str());
-        object.string("tenant_id", event.tenant.as_str());
-        object.string("customer_id", event.customer.as_str());
+        object.string("event_id", whose.event);
+        object.string("tenant_id", whose.tenant);
+        object.string("customer_id", whose.customer);
         object.string("event", trigger.name());
         object.string("decision", decision.name());
         if let Some(reach) = decision.reach() {

@@ -3,8 +3,10 @@
 //! Everything here is persistent. A changed layout, key or hash makes what is stored unreadable; it needs a new version of
 //! the layout, under which both can live side by side.
 
+use std::hash::Hasher as _;
+
 use siphasher::sip::SipHasher24;
-use siphasher::sip128;
+use siphasher::sip128::{self, Hasher128 as _};
 
 use crate::domain::claim::Claim;
 use crate::domain::ids::{CustomerId, EventId, Source, TenantId};
@@ -92,7 +94,12 @@ fn unsigned(bytes: &[u8]) -> u64 {
 
 /// The hash by which an event is known in windows and claims.
 pub fn bet_id(event: &EventId) -> u64 {
-    SipHasher24::new_with_keys(BET_IDS.0, BET_IDS.1).hash(event.as_str().as_bytes())
+    bet_id_of(event.as_str())
+}
+
+/// The same of the id's text.
+pub fn bet_id_of(event: &str) -> u64 {
+    SipHasher24::new_with_keys(BET_IDS.0, BET_IDS.1).hash(event.as_bytes())
 }
 
 /// The hash of a place in the input: topic, partition and offset.
@@ -109,12 +116,16 @@ pub fn arrival(source: &Source) -> u32 {
 /// The hash that stands for a customer in keys, so that no key tells who it is. Tenant and customer are parted by NUL, which
 /// neither can hold.
 pub fn customer_key(tenant: &TenantId, customer: &CustomerId) -> u128 {
-    let (tenant, customer) = (tenant.as_str().as_bytes(), customer.as_str().as_bytes());
-    let mut name = Vec::with_capacity(tenant.len() + 1 + customer.len());
-    name.extend_from_slice(tenant);
-    name.push(0);
-    name.extend_from_slice(customer);
-    let hash = sip128::SipHasher24::new_with_keys(CUSTOMERS.0, CUSTOMERS.1).hash(&name);
+    customer_key_of(tenant.as_str(), customer.as_str())
+}
+
+/// The same of the names' texts.
+pub fn customer_key_of(tenant: &str, customer: &str) -> u128 {
+    let mut hasher = sip128::SipHasher24::new_with_keys(CUSTOMERS.0, CUSTOMERS.1);
+    hasher.write(tenant.as_bytes());
+    hasher.write(&[0]);
+    hasher.write(customer.as_bytes());
+    let hash = hasher.finish128();
     u128::from(hash.h2) << 64 | u128::from(hash.h1)
 }
 

@@ -15,6 +15,7 @@ use crate::domain::window::WindowRule;
 use crate::edge::recording::Recording;
 use crate::roles::offline::{Line, Offline, Rules};
 use crate::roles::progress::Progress;
+use crate::roles::recording_args::RecordingArgs;
 use crate::roles::walk::{Arrival, Tested};
 use crate::wire::explanation::{self, Bet, Ending, Explanation, Knowledge, Place, Rejection, Repeat, VERSION, Window};
 use crate::wire::identity;
@@ -22,6 +23,7 @@ use crate::wire::identity;
 /// What is asked of a recording.
 pub(super) struct Asked {
     pub(super) events: PathBuf,
+    pub(super) format: RecordingArgs,
     pub(super) preferences: PathBuf,
     pub(super) config: Option<PathBuf>,
     pub(super) event: String,
@@ -106,7 +108,7 @@ impl Asked {
     }
 
     fn recording(&self) -> anyhow::Result<Recording> {
-        Recording::open(&self.events).with_context(|| self.name())
+        self.format.open(&self.events).context("--events")
     }
 
     fn name(&self) -> String {

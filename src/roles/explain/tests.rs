@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{ExplainArgs, explain, offline, tell};
 use crate::domain::ids::{Source, TenantId};
+use crate::roles::recording_args::RecordingArgs;
 use crate::telemetry::Colour;
 use crate::wire::explanation::{Explanation, encode};
 
@@ -62,6 +63,7 @@ impl Files {
 
     async fn explain(&self, event: &str, tenant: Option<&str>) -> anyhow::Result<Explanation> {
         let asked = offline::Asked {
+            format: RecordingArgs::default(),
             events: self.path("recording.ndjson"),
             preferences: self.path("preferences"),
             config: None,
