@@ -13,9 +13,10 @@ use stepup::roles::forget::ForgetArgs;
 use stepup::roles::hold::in_full;
 use stepup::roles::pause::{PauseArgs, ResumeArgs};
 use stepup::roles::record::RecordArgs;
+use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, forget, pause, record, replay, run, schema, session_api};
+use stepup::roles::{backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -45,6 +46,10 @@ enum Verb {
     Pause(PauseArgs),
     /// End a pause.
     Resume(ResumeArgs),
+    /// Let a trigger ask customers again that went to shadow because it fired too often.
+    Release(ReleaseArgs),
+    /// Accept that such a trigger stays in shadow.
+    Keep(KeepArgs),
     /// Erase what Redis keeps of one customer.
     Forget(ForgetArgs),
     /// Check the configuration, the preferences and every connection, each with its verdict.
@@ -145,6 +150,14 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Resume(args) => {
             let config = load(args.config(), None)?;
             block_on(pause::resume(args, &config, &mut std::io::stderr()))?;
+        }
+        Verb::Release(args) => {
+            let config = load(args.config(), None)?;
+            block_on(release::release(args, &config, &mut std::io::stderr()))?;
+        }
+        Verb::Keep(args) => {
+            let config = load(args.config(), None)?;
+            block_on(release::keep(args, &config, &mut std::io::stderr()))?;
         }
         Verb::Forget(args) => {
             let config = load(args.config(), None)?;

@@ -89,6 +89,10 @@ evaluate:
     triggers: []
     tenants: []
   max_sessions_per_minute: 0
+  breaker:
+    factor: 0
+    least: 20
+    window: 10m
   candidate:
     url: null
     directory: null
@@ -180,6 +184,9 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.shadow.triggers", "[deposit, login]", "[login, deposit]", &[]),
     ("evaluate.shadow.tenants", "acme", "[acme]", &[]),
     ("evaluate.max_sessions_per_minute", "600", "600", &[]),
+    ("evaluate.breaker.factor", "3", "3", &[]),
+    ("evaluate.breaker.least", "5", "5", &[]),
+    ("evaluate.breaker.window", "5m", "5m", &[]),
     ("evaluate.candidate.url", "http://p/", "http://p/", &[]),
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),

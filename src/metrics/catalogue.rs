@@ -111,6 +111,10 @@ catalogue! {
         "Tenants whose commands wait because the session API refuses their credential.";
     PAUSED: Counter "stepup_paused_total" ["tenant"]
         "Times that a tenant was paused because the session API refused its credential.";
+    BREAKER_TRIPS: Counter "stepup_breaker_trips_total" ["tenant", "trigger"]
+        "Times that this process put a trigger in shadow, for it fired too often since its preferences were changed.";
+    BREAKER_OPEN: Gauge "stepup_breaker_open" ["tenant", "trigger"]
+        "1 while a trigger is in shadow that was put there because it fired too often, and nobody has released or kept it.";
     CONTROLS: Gauge "stepup_controls" ["kind", "tenant", "trigger"]
         "1 while a control is on, by kind (pause: commands wait; shadow: nobody is asked) and whom it is for; any stands for \
          every tenant or trigger.";

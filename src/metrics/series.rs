@@ -55,6 +55,8 @@ pub(super) struct Series {
     pub(super) orphan_sessions: IntCounter,
     pub(super) paused_tenants: IntGauge,
     pub(super) controls: Shown,
+    pub(super) breaker_open: Shown,
+    pub(super) breaker_trips: IntCounterVec,
     pub(super) preferences_lookups: Vec<IntCounter>,
     pub(super) preferences_oldest_age: Gauge,
     pub(super) preferences_cached: IntGauge,
@@ -184,6 +186,8 @@ impl Series {
             orphan_sessions: counter(&to, &catalogue::ORPHAN_SESSIONS)?,
             paused_tenants: gauge(&to, &catalogue::PAUSED_TENANTS)?,
             controls: Shown::of(gauges(&to, &catalogue::CONTROLS)?),
+            breaker_open: Shown::of(gauges(&to, &catalogue::BREAKER_OPEN)?),
+            breaker_trips: counters(&to, &catalogue::BREAKER_TRIPS)?,
             preferences_lookups: each(&counters(&to, &catalogue::PREFERENCES_LOOKUPS)?, LookupResult::ALL, |result| {
                 result.name()
             }),

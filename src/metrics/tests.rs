@@ -76,12 +76,14 @@ fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
         }
         metrics.commands(tenant, *trigger, 1);
         metrics.contradiction(tenant, *trigger);
+        metrics.breaker_tripped(tenant, *trigger);
     }
     metrics.tenant_paused(tenant);
 }
 
 fn touch_the_rest(metrics: &Metrics) {
-    metrics.set_controls([control(None, None)].iter());
+    let shadow = Control { kind: control::Kind::Shadow, ..control(None, Some(Trigger::Login)) };
+    metrics.set_controls([control(None, None), shadow].iter());
     for decision in every_decision() {
         metrics.receipt(&decision);
     }
@@ -156,8 +158,8 @@ fn every_combination_of_labels_has_a_series_of_its_own() {
             assert!(distinct.insert((name.clone(), labels.clone())), "{name} {labels:?} stands twice");
         })
         .collect();
-    let of_any = 1;
-    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 10 + 13 * 2 + 13 * 5 + 13 + 13 + 1) + of_any);
+    let of_any = 3;
+    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 10 + 13 * 2 + 13 * 5 + 13 + 13 + 13 + 1) + of_any);
     for (topic, partition) in [("bets-1", 11), ("bets-11", 1)] {
         metrics.set_lag(Role::Evaluate, topic, partition, partition as u64);
     }
@@ -294,6 +296,20 @@ fn controls_are_shown_while_they_are_on_and_their_tenants_are_bounded() {
         let found: BTreeSet<_> = shown().map(|(_, labels, value)| (labels, value.to_string())).collect();
         assert_eq!(found, want.into_iter().map(|labels| (labels, "1".to_owned())).collect());
     }
+}
+
+#[test]
+fn a_breaker_is_open_until_its_shadow_is_kept_or_ended() {
+    let metrics = Metrics::new(1).unwrap();
+    let labels = ["tenant=\"a\"", "trigger=\"login\""];
+    for (state, open) in [(State::On, Some(1.0)), (State::Kept, None), (State::On, Some(1.0))] {
+        let shadow = Control { kind: control::Kind::Shadow, state, ..control(Some("a"), Some(Trigger::Login)) };
+        metrics.set_controls([shadow, control(Some("a"), Some(Trigger::Login))].iter());
+        assert_eq!(value(&metrics, "stepup_breaker_open", &labels), open, "{state:?}");
+        assert_eq!(value(&metrics, "stepup_controls", &[labels[0], labels[1], "kind=\"shadow\""]), Some(1.0));
+    }
+    metrics.set_controls([].iter());
+    assert_eq!(value(&metrics, "stepup_breaker_open", &labels), None);
 }
 
 #[test]

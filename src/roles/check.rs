@@ -76,7 +76,7 @@ async fn kafka(config: &Config) -> Vec<Result<String, String>> {
     let ours = &config.kafka.topics;
     let mut wanted: Vec<&String> = ours.activity.iter().collect();
     wanted.extend([&ours.commands, &ours.outcomes, &ours.retries, &ours.dead_letters]);
-    wanted.extend((!config.evaluate.shadow.is_empty()).then_some(&ours.shadow_commands));
+    wanted.extend(wiring::may_shadow(&config.evaluate, &Controls::default()).then_some(&ours.shadow_commands));
     wanted.extend((config.evaluate.receipts != Receipts::Off).then_some(&ours.receipts));
     let verdict = |topic: &&String| match topics.get(topic.as_str()) {
         Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::pause;
+use crate::config::Config;
 use crate::domain::control::{Control, Controls, Kind, OFF_KEPT, Target};
 use crate::edge::clock;
 use crate::edge::controls::{Standing, Switchboard, Written};
@@ -15,6 +17,8 @@ use crate::metrics::Metrics;
 
 /// How often the store is looked at. With the longest that a call may take it must stay well below five seconds.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long somebody who only wants to know waits for the store.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The controls as this process knows them. Clones share them.
 #[derive(Clone)]
@@ -49,6 +53,15 @@ impl Known {
             changed
         });
     }
+}
+
+/// The configuration as it counts at this moment: with what is in shadow by a control, where the store tells.
+pub async fn as_switched(mut config: Config) -> Config {
+    let standing = async { pause::standing(&pause::store(&config)?).await };
+    if let Ok(Ok(standing)) = tokio::time::timeout(PATIENCE, standing).await {
+        config.evaluate.shadow.controls = Arc::new(Controls::of(standing.controls));
+    }
+    config
 }
 
 /// Looks at the store every second until `stop`. What is known and not there, or older there, is written back: a store

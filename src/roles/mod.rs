@@ -18,6 +18,7 @@ pub mod progress;
 pub mod receipt;
 pub mod record;
 pub mod recording_args;
+pub mod release;
 pub mod replay;
 pub mod report;
 pub mod run;

@@ -67,7 +67,7 @@ struct TargetArgs {
     trigger: Option<Trigger>,
 }
 
-fn trigger(text: &str) -> Result<Trigger, String> {
+pub(super) fn trigger(text: &str) -> Result<Trigger, String> {
     Trigger::from_name(text).ok_or_else(|| format!("must be one of: {}", Trigger::NAMES.join(", ")))
 }
 
@@ -159,7 +159,7 @@ fn list(standing: &Standing, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Sets a control so that it counts whatever was set before.
-async fn set(store: &RedisStore, kind: Kind, target: &Target, state: State, reason: &str) -> anyhow::Result<Control> {
+pub(super) async fn set(store: &RedisStore, kind: Kind, target: &Target, state: State, reason: &str) -> anyhow::Result<Control> {
     // Somebody else may set the same between our look and our setting it.
     for _ in 0..10 {
         let known = Controls::of(standing(store).await?.controls);

@@ -11,6 +11,7 @@ use super::controls::{self, Board, Known};
 use super::dispatch::Dispatch;
 use super::evaluate::Evaluate;
 use super::evaluate::candidate::{Beside, Candidate};
+use super::evaluate::guard::Guard;
 use super::hold::Holder;
 use super::walk::Ledgers;
 use super::{background, wiring};
@@ -97,6 +98,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
             topics: config.kafka.topics.clone(),
             metrics: self.metrics.clone(),
             holder: self.holder(Role::Evaluate),
+            guard: Guard::new(&config.evaluate, started.controls.clone(), self.metrics.clone()),
             candidate: self.candidate(&started.side)?,
         };
         let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
@@ -109,7 +111,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
             Ok(())
         });
         let topics = &config.kafka.topics;
-        let shadow = (!config.evaluate.shadow.is_empty()).then_some(&topics.shadow_commands);
+        let shadow = wiring::may_shadow(&config.evaluate, &started.controls.now()).then_some(&topics.shadow_commands);
         let receipts = (config.evaluate.receipts != Receipts::Off).then_some(&topics.receipts);
         let written = [&topics.commands, &topics.dead_letters].into_iter().chain(shadow).chain(receipts);
         self.watch_topics(Role::Evaluate, topics.activity.iter().chain(written), &started.side);
