@@ -23,11 +23,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::domain::breaker;
 use crate::domain::command::ReferenceChoice;
+use crate::domain::control::Controls;
 use crate::domain::decide::Mode;
 use crate::domain::delivery::OnLostAnswer;
 use crate::domain::ids::TenantId;
@@ -198,6 +201,9 @@ pub struct Evaluate {
     pub receipts: Receipts,
     pub batch_size: usize,
     pub shadow: Shadow,
+    /// For each tenant, over all replicas. `None`: as many as the rules say.
+    pub max_sessions_per_minute: Option<u32>,
+    pub breaker: Breaker,
     /// Preferences that are tried out beside those in force; nothing follows from them.
     pub candidate: Option<Source>,
 }
@@ -218,6 +224,24 @@ impl Evaluate {
     }
 }
 
+/// What puts a trigger in shadow that fires too often since its preferences were changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// Beyond so many times the rate before; 0 is off.
+    pub factor: u32,
+    /// The least commands that judge.
+    pub least: u32,
+    pub window: Duration,
+}
+
+impl Breaker {
+    /// What it goes by, where it is on.
+    pub fn terms(&self) -> Option<breaker::Terms> {
+        let Self { factor, least, window } = *self;
+        (factor > 0).then_some(breaker::Terms { factor, least, window })
+    }
+}
+
 /// What is decided and counted, and asks nobody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shadow {
@@ -225,6 +249,8 @@ pub struct Shadow {
     pub triggers: BTreeSet<Trigger>,
     /// For every trigger.
     pub tenants: BTreeSet<TenantId>,
+    /// What was put in shadow while the processors run; no part of the configuration.
+    pub controls: Arc<Controls>,
 }
 
 impl Shadow {
@@ -233,7 +259,8 @@ impl Shadow {
     }
 
     pub fn mode(&self, tenant: &TenantId, trigger: Trigger) -> Mode {
-        if self.triggers.contains(&trigger) || self.tenants.contains(tenant) { Mode::Shadow } else { Mode::Live }
+        let configured = self.triggers.contains(&trigger) || self.tenants.contains(tenant);
+        if configured || self.controls.is_shadowed(tenant, trigger) { Mode::Shadow } else { Mode::Live }
     }
 }
 

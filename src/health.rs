@@ -137,6 +137,15 @@ impl Health {
         self.board().liveness(Instant::now())
     }
 
+    /// What people and guard rails have switched, a line each. It has no bearing on readiness.
+    pub fn set_controls(&self, lines: Vec<String>) {
+        self.board().controls = lines;
+    }
+
+    pub fn controls(&self) -> Vec<String> {
+        self.board().controls.clone()
+    }
+
     /// Says again what has been missing or stuck for a minute since it was last said.
     pub fn remind(&self) {
         let lines = self.board().remind(Instant::now());
@@ -183,6 +192,7 @@ enum Line {
 #[derive(Default)]
 struct Board {
     roles: Vec<Entry>,
+    controls: Vec<String>,
 }
 
 struct Entry {

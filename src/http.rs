@@ -136,7 +136,12 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
         })
         .collect();
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": readiness.ready, "missing": missing })))
+    let mut page = json!({ "ready": readiness.ready, "missing": missing });
+    let controls = health.controls();
+    if !controls.is_empty() {
+        page["controls"] = controls.into();
+    }
+    (status, Json(page))
 }
 
 async fn render(State(metrics): State<Metrics>) -> impl IntoResponse {
@@ -226,6 +231,9 @@ mod tests {
         server.health.ready(Role::Evaluate, Dependency::Redis);
         assert_eq!(server.get_json("/readyz").await, (200, json!({ "ready": true, "missing": [] })));
         assert_eq!(server.get_json("/livez").await, (200, json!({ "alive": true, "stuck": [] })));
+        server.health.set_controls(vec!["pause: everything".to_owned()]);
+        let paused = json!({ "ready": true, "missing": [], "controls": ["pause: everything"] });
+        assert_eq!(server.get_json("/readyz").await, (200, paused));
     }
 
     #[tokio::test]

@@ -9,11 +9,14 @@ use stepup::config::{self, Config, ConfigError};
 use stepup::roles::backtest::BacktestArgs;
 use stepup::roles::demo::DemoArgs;
 use stepup::roles::explain::ExplainArgs;
+use stepup::roles::forget::ForgetArgs;
 use stepup::roles::hold::in_full;
+use stepup::roles::pause::{PauseArgs, ResumeArgs};
 use stepup::roles::record::RecordArgs;
+use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, record, replay, run, schema, session_api};
+use stepup::roles::{backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -39,6 +42,16 @@ enum Verb {
     Explain(ExplainArgs),
     /// Write a range of a topic to a file, with names of people replaced on request.
     Record(Box<RecordArgs>),
+    /// Stop asking customers at once: for one tenant, one trigger or all.
+    Pause(PauseArgs),
+    /// End a pause.
+    Resume(ResumeArgs),
+    /// Let a trigger ask customers again that went to shadow because it fired too often.
+    Release(ReleaseArgs),
+    /// Accept that such a trigger stays in shadow.
+    Keep(KeepArgs),
+    /// Erase what Redis keeps of one customer.
+    Forget(ForgetArgs),
     /// Check the configuration, the preferences and every connection, each with its verdict.
     Check(CheckArgs),
     /// List the JSON Schemas, or print one.
@@ -129,6 +142,26 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             let config = load(&args.config, None)?;
             let fit = block_on(check::check(&config, &mut std::io::stdout().lock()))?;
             return Ok(if fit == check::Fit::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Verb::Pause(args) => {
+            let config = load(args.config(), None)?;
+            block_on(pause::pause(args, &config, &mut std::io::stdout(), &mut std::io::stderr()))?;
+        }
+        Verb::Resume(args) => {
+            let config = load(args.config(), None)?;
+            block_on(pause::resume(args, &config, &mut std::io::stderr()))?;
+        }
+        Verb::Release(args) => {
+            let config = load(args.config(), None)?;
+            block_on(release::release(args, &config, &mut std::io::stderr()))?;
+        }
+        Verb::Keep(args) => {
+            let config = load(args.config(), None)?;
+            block_on(release::keep(args, &config, &mut std::io::stderr()))?;
+        }
+        Verb::Forget(args) => {
+            let config = load(args.config(), None)?;
+            block_on(forget::forget(args, &config, &mut std::io::stdout()))?;
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
         Verb::Backtest(args) => block_on(async { backtest::run(args, &shutdown::token()?) })?,

@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use super::settings::Settings;
 use super::{
-    Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Receipts,
+    Breaker, Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Receipts,
     Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
@@ -149,6 +149,12 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
         receipts: settings.one_of("evaluate.receipts", receipts)?,
         batch_size: settings.whole("evaluate.batch_size")?,
         shadow: shadow(settings)?,
+        max_sessions_per_minute: Some(settings.whole("evaluate.max_sessions_per_minute")?).filter(|most| *most > 0),
+        breaker: Breaker {
+            factor: settings.whole("evaluate.breaker.factor")?,
+            least: settings.whole("evaluate.breaker.least")?,
+            window: settings.duration("evaluate.breaker.window")?,
+        },
         candidate: candidate(settings)?,
     })
 }
@@ -156,7 +162,8 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
 fn shadow(settings: &Settings) -> Result<Shadow, ConfigError> {
     let triggers = settings.list("evaluate.shadow.triggers", Trigger::from_name)?;
     let tenants = settings.list("evaluate.shadow.tenants", |text| TenantId::new(text).ok())?;
-    Ok(Shadow { triggers: triggers.into_iter().collect(), tenants: tenants.into_iter().collect() })
+    let (triggers, tenants) = (triggers.into_iter().collect(), tenants.into_iter().collect());
+    Ok(Shadow { triggers, tenants, ..Shadow::default() })
 }
 
 fn candidate(settings: &Settings) -> Result<Option<Source>, ConfigError> {

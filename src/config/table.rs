@@ -258,6 +258,33 @@ pub const KEYS: &[KeyDoc] = &[
         "The same for every trigger of these tenants",
     ),
     of(
+        "evaluate.max_sessions_per_minute",
+        whole(0, 1_000_000),
+        Some("0"),
+        "The most customers of a tenant who are asked in a minute, over all replicas; what is beyond it is capped. 0 for no \
+         limit",
+    ),
+    of(
+        "evaluate.breaker.factor",
+        whole(0, 1_000),
+        Some("0"),
+        "A trigger that fires more than so many times as often since its preferences were changed goes to shadow for that \
+         tenant, until `stepup release`. 0 for off",
+    ),
+    of(
+        "evaluate.breaker.least",
+        whole(1, 1_000_000),
+        Some("20"),
+        "The least commands since the change that judge it; a trigger that fired less often in a window is taken to have \
+         fired so often",
+    ),
+    of(
+        "evaluate.breaker.window",
+        span(SECOND, DAY),
+        Some("10m"),
+        "How long before a change is compared with, and how long after it is judged",
+    ),
+    of(
         "evaluate.candidate.url",
         WEB,
         None,

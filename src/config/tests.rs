@@ -88,6 +88,11 @@ evaluate:
   shadow:
     triggers: []
     tenants: []
+  max_sessions_per_minute: 0
+  breaker:
+    factor: 0
+    least: 20
+    window: 10m
   candidate:
     url: null
     directory: null
@@ -178,6 +183,10 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.rates", "{EUR: 1.080, JPY: '0.0064'}", "EUR: 1.08\n  JPY: 0.0064", &[]),
     ("evaluate.shadow.triggers", "[deposit, login]", "[login, deposit]", &[]),
     ("evaluate.shadow.tenants", "acme", "[acme]", &[]),
+    ("evaluate.max_sessions_per_minute", "600", "600", &[]),
+    ("evaluate.breaker.factor", "3", "3", &[]),
+    ("evaluate.breaker.least", "5", "5", &[]),
+    ("evaluate.breaker.window", "5m", "5m", &[]),
     ("evaluate.candidate.url", "http://p/", "http://p/", &[]),
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),

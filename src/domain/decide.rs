@@ -47,6 +47,12 @@ pub enum Decision {
         facts: Facts,
         standing: Standing,
     },
+    /// The customer would be verified, had the tenant not asked as many in this minute as it may.
+    Capped {
+        facts: Facts,
+        /// Sessions a minute.
+        limit: u32,
+    },
 }
 
 /// Whether a customer is asked when the rules say so.
@@ -172,7 +178,7 @@ pub fn conclude(
 
 impl Decision {
     /// Every name that a decision can have.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "tenant_unknown",
         "feature_disabled",
         "trigger_disabled",
@@ -182,7 +188,27 @@ impl Decision {
         "in_cooldown",
         "required",
         "shadowed",
+        "capped",
     ];
+
+    /// What becomes of it where the tenant has no session left in this minute. What fired before may fire again, and a
+    /// shadow asks nobody.
+    #[must_use]
+    pub fn capped(self, limit: u32) -> Self {
+        match self {
+            Self::Required { facts, standing: Standing::First } => Self::Capped { facts, limit },
+            other @ (Self::Required { standing: Standing::Again, .. }
+            | Self::TenantUnknown
+            | Self::FeatureDisabled
+            | Self::TriggerDisabled
+            | Self::BelowThreshold { .. }
+            | Self::BelowFrequency(_)
+            | Self::EventTooOld { .. }
+            | Self::InCooldown { .. }
+            | Self::Shadowed { .. }
+            | Self::Capped { .. }) => other,
+        }
+    }
 
     /// The name on the wire and in metrics.
     pub fn name(&self) -> &'static str {
@@ -196,6 +222,7 @@ impl Decision {
             Self::InCooldown { .. } => "in_cooldown",
             Self::Required { .. } => "required",
             Self::Shadowed { .. } => "shadowed",
+            Self::Capped { .. } => "capped",
         }
     }
 
@@ -213,7 +240,8 @@ impl Decision {
             Self::EventTooOld { facts, .. }
             | Self::InCooldown { facts, .. }
             | Self::Required { facts, .. }
-            | Self::Shadowed { facts, .. } => Some(facts),
+            | Self::Shadowed { facts, .. }
+            | Self::Capped { facts, .. } => Some(facts),
             Self::TenantUnknown
             | Self::FeatureDisabled
             | Self::TriggerDisabled
@@ -232,7 +260,8 @@ impl Decision {
             | Self::BelowThreshold { .. }
             | Self::BelowFrequency(_)
             | Self::EventTooOld { .. }
-            | Self::InCooldown { .. } => false,
+            | Self::InCooldown { .. }
+            | Self::Capped { .. } => false,
         }
     }
 

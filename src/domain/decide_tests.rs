@@ -161,8 +161,18 @@ fn for_every_trigger_the_first_rule_that_applies_names_the_decision() {
             let shadow = World { mode: Mode::Shadow, ..world }.decide();
             match decision {
                 Decision::Required { facts, standing } => assert_eq!(shadow, Decision::Shadowed { facts, standing }),
-                other => assert_eq!(shadow, other, "{trigger}, rules {set:08b}"),
+                ref other => assert_eq!(shadow, *other, "{trigger}, rules {set:08b}"),
             }
+            // Where no session is left, nobody is asked for the first time, and nothing else is another.
+            let capped = decision.clone().capped(7);
+            match decision {
+                Decision::Required { facts, standing: Standing::First } => {
+                    assert_eq!(capped, Decision::Capped { facts, limit: 7 });
+                    assert_eq!((capped.facts(), capped.fires(), capped.is_repeated()), (Some(&facts), false, false));
+                }
+                other => assert_eq!(capped, other, "{trigger}, rules {set:08b}"),
+            }
+            assert_eq!(shadow.clone().capped(7), shadow, "a shadow uses up nothing");
         }
     }
 }
@@ -211,6 +221,7 @@ fn a_decision_says_its_numbers() {
 fn every_name_is_reached_and_listed_once() {
     let mut names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
     names.push(World { mode: Mode::Shadow, ..World::of(Trigger::Login) }.decide().name());
+    names.push(World::of(Trigger::Login).decide().capped(1).name());
     let mut listed = Decision::NAMES.to_vec();
     names.sort_unstable();
     listed.sort_unstable();

@@ -45,7 +45,7 @@ pub enum Bets {
     Summed { number: usize, reach: Reach },
 }
 
-/// What rules 6 to 9 read.
+/// What rules 6 to 9 and the cap read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRules {
     pub mode: Mode,
@@ -54,6 +54,8 @@ pub struct LastRules {
     pub retention: Duration,
     /// `None`: the claims were not asked.
     pub answer: Option<ClaimAnswer>,
+    /// The tenant's sessions a minute, where none was left.
+    pub cap: Option<u32>,
 }
 
 /// Why evidence gives no decision by the rules as they are: it holds less or more than they read, or what cannot be.
@@ -126,7 +128,11 @@ impl Evidence {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
-        Ok(conclude(facts, freshness, last.answer, last.cooldown, last.mode))
+        let decision = conclude(facts, freshness, last.answer, last.cooldown, last.mode);
+        Ok(match last.cap {
+            Some(limit) => decision.capped(limit),
+            None => decision,
+        })
     }
 }
 

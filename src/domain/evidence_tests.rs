@@ -37,7 +37,7 @@ fn login(last: Option<LastRules>) -> Evidence {
 }
 
 fn last(answer: Option<ClaimAnswer>) -> LastRules {
-    LastRules { mode: Mode::Live, max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer }
+    LastRules { mode: Mode::Live, max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer, cap: None }
 }
 
 fn bet(at: Timestamp, id: u64) -> Bet {
@@ -79,6 +79,9 @@ fn every_rule_decides_from_its_evidence() {
         (login(Some(LastRules { mode: Mode::Shadow, ..last(free) })), "shadowed first"),
         (login(Some(LastRules { mode: Mode::Shadow, ..last(held) })), "shadowed again"),
         (login(Some(LastRules { cooldown: Duration::ZERO, ..last(None) })), "required first"),
+        (login(Some(LastRules { cap: Some(9), ..last(free) })), "capped"),
+        (login(Some(LastRules { cap: Some(9), ..last(held) })), "required again"),
+        (login(Some(LastRules { cap: Some(9), ..last(cooling) })), "in_cooldown"),
         (login(short(free, 59)), "event_too_old"),
         (login(short(held, 59)), "required again"),
         (login(short(free, 60)), "required first"),

@@ -3,8 +3,10 @@
 //! Everything that decides whether a customer is asked lives here, so that the live roles, a back-test and an
 //! explanation cannot disagree. Time and every outside fact come in as arguments.
 
+pub mod breaker;
 pub mod claim;
 pub mod command;
+pub mod control;
 pub mod decide;
 pub mod delivery;
 pub mod event;

@@ -2,13 +2,16 @@
 
 pub mod claims;
 pub mod clock;
+pub mod controls;
 pub mod credentials;
 pub mod files;
+pub mod forget;
 pub mod kafka;
 pub mod memory;
 pub mod outcomes;
 pub mod peek;
 pub mod preferences;
+pub mod quotas;
 pub mod recording;
 pub mod redis;
 pub mod sessions;
@@ -24,6 +27,10 @@ pub enum Scope {
     Shadow,
     /// Preferences that are tried out beside those in force.
     Candidate,
+}
+
+impl Scope {
+    pub const ALL: [Self; 3] = [Self::Live, Self::Shadow, Self::Candidate];
 }
 
 /// A store that keeps its scopes apart.

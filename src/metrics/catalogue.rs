@@ -82,8 +82,8 @@ catalogue! {
     CONSUMER_LAG: Gauge "stepup_consumer_lag" ["role", "topic", "partition"]
         "Records of a partition that this process is assigned and has not finished yet.";
     HELD: Gauge "stepup_held" ["role", "reason"]
-        "1 while a role cannot go on because of the reason: windows, claims, outcomes, preferences, kafka_produce or \
-         kafka_input; else 0.";
+        "1 while a role cannot go on because of the reason: windows, claims, outcomes, controls, preferences, \
+         kafka_produce or kafka_input; else 0.";
     INFLIGHT: Gauge "stepup_inflight" ["role"]
         "Records that a role has taken up and not finished yet.";
     ASSIGNED_PARTITIONS: Gauge "stepup_assigned_partitions" ["role"]
@@ -111,6 +111,13 @@ catalogue! {
         "Tenants whose commands wait because the session API refuses their credential.";
     PAUSED: Counter "stepup_paused_total" ["tenant"]
         "Times that a tenant was paused because the session API refused its credential.";
+    BREAKER_TRIPS: Counter "stepup_breaker_trips_total" ["tenant", "trigger"]
+        "Times that this process put a trigger in shadow, for it fired too often since its preferences were changed.";
+    BREAKER_OPEN: Gauge "stepup_breaker_open" ["tenant", "trigger"]
+        "1 while a trigger is in shadow that was put there because it fired too often, and nobody has released or kept it.";
+    CONTROLS: Gauge "stepup_controls" ["kind", "tenant", "trigger"]
+        "1 while a control is on, by kind (pause: commands wait; shadow: nobody is asked) and whom it is for; any stands for \
+         every tenant or trigger.";
     PREFERENCES_LOOKUPS: Counter "stepup_preferences_lookups_total" ["result"]
         "Look-ups of a tenant's preferences, by result: hit, miss, refresh_ok, refresh_failed or stale.";
     PREFERENCES_OLDEST_AGE_SECONDS: Gauge "stepup_preferences_oldest_age_seconds" []
@@ -118,7 +125,8 @@ catalogue! {
     PREFERENCES_CACHED: Gauge "stepup_preferences_cached" []
         "Tenants whose preferences are kept in memory.";
     REDIS_SECONDS: Histogram "stepup_redis_seconds" ["operation"]
-        "Time of a round trip to Redis, by operation: record, settle, fixed, fix, begin_attempt, forget_attempt, doubt, doubts or ping.";
+        "Time of a round trip to Redis, by operation: record, settle, fixed, fix, begin_attempt, forget_attempt, doubt, doubts, \
+         controls, set_controls, reserve or ping.";
     HTTP_SECONDS: Histogram "stepup_http_seconds" ["target"]
         "Time of an HTTP call, by the service called: session or preferences.";
     HTTP_RESPONSES: Counter "stepup_http_responses_total" ["target", "class"]

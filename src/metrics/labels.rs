@@ -62,6 +62,7 @@ label! {
         Windows => "windows",
         Claims => "claims",
         Outcomes => "outcomes",
+        Controls => "controls",
         Preferences => "preferences",
         KafkaProduce => "kafka_produce",
         KafkaInput => "kafka_input",
@@ -92,6 +93,9 @@ label! {
         ForgetAttempt => "forget_attempt",
         Doubt => "doubt",
         Doubts => "doubts",
+        Controls => "controls",
+        SetControls => "set_controls",
+        Reserve => "reserve",
         Ping => "ping",
     }
 }

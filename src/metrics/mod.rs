@@ -9,6 +9,7 @@ mod lag;
 mod series;
 mod tenants;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +22,15 @@ pub use labels::{
 };
 pub use tenants::{OTHER, TenantLabels, UNKNOWN};
 
+use crate::domain::control::{self, Control, State};
 use crate::domain::decide::Decision;
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{Ending, RejectCode};
 use crate::domain::trigger::{ActivityType, Trigger};
 use series::{Series, TenantSeries};
+
+/// The label of every tenant, or every trigger, where a series is for all of them.
+const ANY: &str = "any";
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -223,6 +228,30 @@ impl Metrics {
     /// How many tenants' commands wait now.
     pub fn set_paused_tenants(&self, tenants: usize) {
         self.0.paused_tenants.set(whole(tenants));
+    }
+}
+
+/// What people and guard rails have switched.
+impl Metrics {
+    /// Shows what is on, in place of what was shown before.
+    pub fn set_controls<'a>(&self, active: impl Iterator<Item = &'a Control>) {
+        let (mut controls, mut open) = (BTreeSet::new(), BTreeSet::new());
+        for control in active {
+            let tenant = control.target.tenant.as_ref();
+            let tenant = tenant.map_or_else(|| ANY.to_owned(), |tenant| self.0.tenants.of(Some(tenant)).label.clone());
+            let trigger = control.target.trigger.map_or(ANY, Trigger::name).to_owned();
+            if control.kind == control::Kind::Shadow && control.state == State::On {
+                open.insert(vec![tenant.clone(), trigger.clone()]);
+            }
+            controls.insert(vec![control.kind.name().to_owned(), tenant, trigger]);
+        }
+        self.0.controls.show(controls);
+        self.0.breaker_open.show(open);
+    }
+
+    /// A trigger was put in shadow, for it fired too often since its preferences were changed.
+    pub fn breaker_tripped(&self, tenant: &TenantId, trigger: Trigger) {
+        by_trigger(&self.0.breaker_trips, &self.0.tenants.of(Some(tenant)), trigger).inc();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the declarations become live series, with handles at hand for the hot ones.
 
-use std::sync::{Mutex, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -53,6 +54,9 @@ pub(super) struct Series {
     pub(super) lost_answers: IntCounter,
     pub(super) orphan_sessions: IntCounter,
     pub(super) paused_tenants: IntGauge,
+    pub(super) controls: Shown,
+    pub(super) breaker_open: Shown,
+    pub(super) breaker_trips: IntCounterVec,
     pub(super) preferences_lookups: Vec<IntCounter>,
     pub(super) preferences_oldest_age: Gauge,
     pub(super) preferences_cached: IntGauge,
@@ -95,6 +99,31 @@ impl TenantSeries {
             contradictions: Cells::new(Trigger::ALL.len()),
             paused: Cells::new(1),
         }
+    }
+}
+
+/// A gauge that is 1 for the labels that are shown, and has no series for any others.
+pub(super) struct Shown {
+    vector: IntGaugeVec,
+    shown: Mutex<BTreeSet<Vec<String>>>,
+}
+
+impl Shown {
+    fn of(vector: IntGaugeVec) -> Self {
+        Self { vector, shown: Mutex::default() }
+    }
+
+    /// Shows these in place of those shown before.
+    pub(super) fn show(&self, labels: BTreeSet<Vec<String>>) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in shown.difference(&labels) {
+            // What was shown has a series.
+            let _ = self.vector.remove_label_values(gone);
+        }
+        for label in &labels {
+            self.vector.with_label_values(label).set(1);
+        }
+        *shown = labels;
     }
 }
 
@@ -156,6 +185,9 @@ impl Series {
             lost_answers: counter(&to, &catalogue::LOST_ANSWERS)?,
             orphan_sessions: counter(&to, &catalogue::ORPHAN_SESSIONS)?,
             paused_tenants: gauge(&to, &catalogue::PAUSED_TENANTS)?,
+            controls: Shown::of(gauges(&to, &catalogue::CONTROLS)?),
+            breaker_open: Shown::of(gauges(&to, &catalogue::BREAKER_OPEN)?),
+            breaker_trips: counters(&to, &catalogue::BREAKER_TRIPS)?,
             preferences_lookups: each(&counters(&to, &catalogue::PREFERENCES_LOOKUPS)?, LookupResult::ALL, |result| {
                 result.name()
             }),

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::domain::control::{self, Reason, State, Target};
 use crate::domain::decide::{Facts, Standing};
 use crate::domain::money::Usd;
 use crate::domain::outcome::Session;
@@ -29,6 +30,7 @@ fn every_decision() -> Vec<Decision> {
         Decision::InCooldown { facts, since: at, until: at },
         Decision::Required { facts, standing: Standing::First },
         Decision::Shadowed { facts, standing: Standing::First },
+        Decision::Capped { facts, limit: 1 },
     ]
 }
 
@@ -41,6 +43,16 @@ fn every_ending() -> Vec<Ending> {
         Ending::Rejected { http_status: 400, reason: reason() },
         Ending::Expired { http_status: None, reason: reason() },
     ]
+}
+
+fn control(name: Option<&str>, trigger: Option<Trigger>) -> Control {
+    Control {
+        kind: control::Kind::Pause,
+        target: Target { tenant: name.map(tenant), trigger },
+        state: State::On,
+        at: Timestamp(0),
+        reason: Reason::default(),
+    }
 }
 
 /// Everything that one tenant can leave behind.
@@ -64,11 +76,14 @@ fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
         }
         metrics.commands(tenant, *trigger, 1);
         metrics.contradiction(tenant, *trigger);
+        metrics.breaker_tripped(tenant, *trigger);
     }
     metrics.tenant_paused(tenant);
 }
 
 fn touch_the_rest(metrics: &Metrics) {
+    let shadow = Control { kind: control::Kind::Shadow, ..control(None, Some(Trigger::Login)) };
+    metrics.set_controls([control(None, None), shadow].iter());
     for decision in every_decision() {
         metrics.receipt(&decision);
     }
@@ -143,7 +158,8 @@ fn every_combination_of_labels_has_a_series_of_its_own() {
             assert!(distinct.insert((name.clone(), labels.clone())), "{name} {labels:?} stands twice");
         })
         .collect();
-    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 9 + 13 * 2 + 13 * 5 + 13 + 13 + 1));
+    let of_any = 3;
+    assert_eq!(of_tenants.len(), 4 * (13 * 3 + 3 * 13 * 10 + 13 * 2 + 13 * 5 + 13 + 13 + 13 + 1) + of_any);
     for (topic, partition) in [("bets-1", 11), ("bets-11", 1)] {
         metrics.set_lag(Role::Evaluate, topic, partition, partition as u64);
     }
@@ -260,6 +276,40 @@ fn every_call_moves_its_own_series_and_no_other() {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
         assert_eq!(moved, [((*name).to_owned(), labels, *want)]);
     }
+}
+
+#[test]
+fn controls_are_shown_while_they_are_on_and_their_tenants_are_bounded() {
+    let metrics = Metrics::new(1).unwrap();
+    let shown = || samples(&metrics.render()).into_iter().filter(|sample| sample.0 == "stepup_controls");
+    let labels = |tenant: &str, trigger: &str| -> BTreeSet<String> {
+        let (tenant, trigger) = (format!("tenant=\"{tenant}\""), format!("trigger=\"{trigger}\""));
+        ["kind=\"pause\"".to_owned(), tenant, trigger].into()
+    };
+    for (on, want) in [
+        (vec![(Some("a"), Some(Trigger::Login)), (None, None)], vec![labels("a", "login"), labels("any", "any")]),
+        (vec![(None, None), (Some("b"), None), (Some("c"), None)], vec![labels("any", "any"), labels("other", "any")]),
+        (vec![], vec![]),
+    ] {
+        let on: Vec<Control> = on.into_iter().map(|(tenant, trigger)| control(tenant, trigger)).collect();
+        metrics.set_controls(on.iter());
+        let found: BTreeSet<_> = shown().map(|(_, labels, value)| (labels, value.to_string())).collect();
+        assert_eq!(found, want.into_iter().map(|labels| (labels, "1".to_owned())).collect());
+    }
+}
+
+#[test]
+fn a_breaker_is_open_until_its_shadow_is_kept_or_ended() {
+    let metrics = Metrics::new(1).unwrap();
+    let labels = ["tenant=\"a\"", "trigger=\"login\""];
+    for (state, open) in [(State::On, Some(1.0)), (State::Kept, None), (State::On, Some(1.0))] {
+        let shadow = Control { kind: control::Kind::Shadow, state, ..control(Some("a"), Some(Trigger::Login)) };
+        metrics.set_controls([shadow, control(Some("a"), Some(Trigger::Login))].iter());
+        assert_eq!(value(&metrics, "stepup_breaker_open", &labels), open, "{state:?}");
+        assert_eq!(value(&metrics, "stepup_controls", &[labels[0], labels[1], "kind=\"shadow\""]), Some(1.0));
+    }
+    metrics.set_controls([].iter());
+    assert_eq!(value(&metrics, "stepup_breaker_open", &labels), None);
 }
 
 #[test]

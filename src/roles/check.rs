@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::config::{Config, Receipts, Role, Source};
+use crate::config::{Config, Receipts, Role, Source, Store};
+use crate::domain::control::Controls;
 use crate::domain::ids::TenantId;
 use crate::edge::kafka::probe;
 use crate::edge::preferences::{Fetched, PreferencesSource as _};
 use crate::metrics::Metrics;
 use crate::roles::hold::in_full;
-use crate::roles::{background, wiring};
+use crate::roles::{background, pause, wiring};
 
 /// Whether a processor with this configuration could work now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,12 @@ type Verdict = (&'static str, Result<String, String>);
 async fn verdicts(config: &Config) -> Vec<Verdict> {
     let mut verdicts = vec![("config", Ok("every key is known and in its range".to_owned()))];
     verdicts.extend(kafka(config).await.into_iter().map(|verdict| ("kafka", verdict)));
-    verdicts.push(("redis", redis(config).await));
+    let redis = redis(config).await;
+    let reached = redis.is_ok();
+    verdicts.push(("redis", redis));
+    if reached && config.windows.store == Store::Redis {
+        verdicts.extend(controls(config).await.into_iter().map(|verdict| ("controls", verdict)));
+    }
     if config.roles.contains(&Role::Evaluate) {
         verdicts.push(("preferences", preferences(config, &config.preferences.source).await));
         if let Some(candidate) = &config.evaluate.candidate {
@@ -70,7 +76,7 @@ async fn kafka(config: &Config) -> Vec<Result<String, String>> {
     let ours = &config.kafka.topics;
     let mut wanted: Vec<&String> = ours.activity.iter().collect();
     wanted.extend([&ours.commands, &ours.outcomes, &ours.retries, &ours.dead_letters]);
-    wanted.extend((!config.evaluate.shadow.is_empty()).then_some(&ours.shadow_commands));
+    wanted.extend(wiring::may_shadow(&config.evaluate, &Controls::default()).then_some(&ours.shadow_commands));
     wanted.extend((config.evaluate.receipts != Receipts::Off).then_some(&ours.receipts));
     let verdict = |topic: &&String| match topics.get(topic.as_str()) {
         Some(partitions) => Ok(format!("topic {topic} has {partitions} partitions")),
@@ -87,6 +93,21 @@ async fn redis(config: &Config) -> Result<String, String> {
         Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
     };
     background::forgets_nothing(&facts).map(|()| format!("version {} answers", facts.version))
+}
+
+/// What is paused or in shadow, a line each. Nothing of it keeps a processor from working.
+async fn controls(config: &Config) -> Vec<Result<String, String>> {
+    let standing = async { pause::standing(&pause::store(config)?).await };
+    let standing = match tokio::time::timeout(PATIENCE, standing).await {
+        Ok(Ok(standing)) => standing,
+        Ok(Err(error)) => return vec![Err(in_full(error.as_ref()))],
+        Err(_) => return vec![Err(format!("no answer within {} s", PATIENCE.as_secs()))],
+    };
+    let mut lines: Vec<_> = Controls::of(standing.controls).active().map(|control| Ok(control.to_string())).collect();
+    if standing.unreadable > 0 {
+        lines.push(Err(format!("{} entries are of another version and have no effect", standing.unreadable)));
+    }
+    if lines.is_empty() { vec![Ok("nothing is paused or in shadow".to_owned())] } else { lines }
 }
 
 /// A directory is read whole; of an HTTP source it is only asked whether it answers, for a tenant nobody has.

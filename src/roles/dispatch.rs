@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
+use super::controls::Known;
 use super::hold::Holder;
 use crate::config::{Dispatch as Settings, Topics};
 use crate::domain::command::Command;
@@ -45,6 +46,8 @@ pub struct Dispatch<O, X, K> {
     pub callback_url: Option<String>,
     /// Is told of every tenant whose preferences the service contradicts.
     pub on_contradiction: Arc<dyn Fn(&TenantId) + Send + Sync>,
+    /// Which commands wait until somebody lets them go on.
+    pub controls: Known,
     pub metrics: Metrics,
     pub holder: Holder,
 }

@@ -27,6 +27,7 @@ use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
+use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
 use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
@@ -36,8 +37,10 @@ use crate::wire::{command, receipt, window};
 
 pub mod candidate;
 mod compactions;
+pub mod guard;
 use candidate::Beside;
 use compactions::Compactions;
+use guard::Guard;
 
 /// The edges of the role, and what it goes by.
 pub struct Evaluate<W, C, K, S> {
@@ -52,6 +55,8 @@ pub struct Evaluate<W, C, K, S> {
     pub topics: Topics,
     pub metrics: Metrics,
     pub holder: Holder,
+    /// What is in shadow at the moment, and what is to go there.
+    pub guard: Guard,
     /// Where decided batches go to be decided by the candidate preferences, if there are any.
     pub candidate: Option<Beside>,
 }
@@ -67,7 +72,7 @@ struct Recorded {
     windowed: Windowed,
 }
 
-impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
+impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Works until `stop` is cancelled, and then finishes the batch at hand.
     pub async fn run(self, mut intake: Receiver<Batch>, progress: Progress, stop: CancellationToken) {
         let mut compactions = Compactions::default();
@@ -191,11 +196,12 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         mut recorded: Recorded,
         progress: &Progress,
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
+        let settings = &*self.guard.settings(&self.settings);
         let decide = || async {
             // The clock of the attempt that succeeds, however long the store was away before.
             let (claims, now) = (&self.claims, Some(clock::now()));
             let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
-            let tested = walk::decide(claims, arrivals, windowed, &self.settings, now, self.outlive()).await;
+            let tested = walk::decide(claims, arrivals, windowed, settings, now, self.outlive()).await;
             tested.map(|tested| (tested, now))
         };
         let (tested, decided_at) = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
@@ -203,12 +209,13 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         let mut outgoing = Vec::new();
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
         let commands = self.commands(&recorded, &records, &tested, now, &mut outgoing);
-        self.receipts(&recorded, &records, &tested, decided_at, &mut outgoing);
+        self.receipts((&recorded, &records), &tested, settings, decided_at, &mut outgoing);
         for (place, _, _, rejection) in &recorded.rejected {
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
-        self.count(&recorded, &tested, &commands, clock::now());
+        self.count(&recorded, &tested, settings, &commands);
+        self.guard.hear(&recorded.arrivals, &tested, settings, now);
         progress.finish(recorded.batch.iter().map(|record| record.position));
         if let Some(candidate) = &self.candidate {
             candidate.give(std::mem::take(&mut recorded.arrivals), &tested, now).await;
@@ -249,7 +256,8 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
                 | Decision::BelowThreshold { .. }
                 | Decision::BelowFrequency(_)
                 | Decision::EventTooOld { .. }
-                | Decision::InCooldown { .. } => continue,
+                | Decision::InCooldown { .. }
+                | Decision::Capped { .. } => continue,
             };
             let arrival = &recorded.arrivals[one.event];
             let record = &records[recorded.records[one.event]];
@@ -269,14 +277,14 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
     /// The receipts of a batch, where they are wanted.
     fn receipts(
         &self,
-        recorded: &Recorded,
-        records: &[Record<'_>],
+        (recorded, records): (&Recorded, &[Record<'_>]),
         tested: &[Tested],
+        evaluate: &Settings,
         decided_at: Option<Timestamp>,
         outgoing: &mut Vec<Outgoing>,
     ) {
         let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
-        let (evaluate, windows) = (&self.settings, &self.window_settings);
+        let windows = &self.window_settings;
         let mut maker = Maker::new(Grounds { arrivals, windowed, evaluate, windows, decided_at });
         for one in tested.iter().filter(|one| wanted(self.settings.receipts, &one.decision)) {
             let record = &records[recorded.records[one.event]];
@@ -292,9 +300,10 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         &self,
         recorded: &Recorded,
         tested: &[Tested],
+        settings: &Settings,
         commands: &[(TenantId, Trigger, Option<i64>)],
-        now: Timestamp,
     ) {
+        let now = clock::now();
         for arrival in &recorded.arrivals {
             let kind = arrival.event.activity.kind();
             self.metrics.events(Some(&arrival.event.tenant), Some(kind), EventResult::Decided, 1);
@@ -302,7 +311,7 @@ impl<W: Windows, C: Claims, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> 
         for one in tested {
             let tenant = &recorded.arrivals[one.event].event.tenant;
             self.metrics.decisions(tenant, one.trigger, &one.decision, 1);
-            if self.settings.shadow.mode(tenant, one.trigger) == Mode::Shadow {
+            if settings.shadow.mode(tenant, one.trigger) == Mode::Shadow {
                 self.metrics.shadow_decision(tenant, one.trigger, &one.decision);
             }
             if wanted(self.settings.receipts, &one.decision) {

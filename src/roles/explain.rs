@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{ArgGroup, Args};
 
+use super::controls;
 use crate::config::Config;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, EventId, InvalidId, Source, TenantId};
@@ -152,7 +153,7 @@ async fn explain(args: ExplainArgs, cluster: Option<Config>) -> anyhow::Result<E
         Since::Time(at) => at,
     };
     let asked = live::Asked { event, tenant, customer, at, from, quiet };
-    live::explain(&config, asked).await
+    live::explain(&controls::as_switched(config).await, asked).await
 }
 
 /// An event that could be read, for the explanation.

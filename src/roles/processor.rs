@@ -7,23 +7,28 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::controls::{self, Board, Known};
 use super::dispatch::Dispatch;
 use super::evaluate::Evaluate;
 use super::evaluate::candidate::{Beside, Candidate};
+use super::evaluate::guard::Guard;
 use super::hold::Holder;
 use super::walk::Ledgers;
 use super::{background, wiring};
 use crate::config::{self, Config, Receipts};
+use crate::domain::control::Controls;
 use crate::domain::ids::TenantId;
 use crate::edge::claims::Claims;
 use crate::edge::clock;
+use crate::edge::controls::Switchboard;
 use crate::edge::kafka::consumer::Consumer;
 use crate::edge::kafka::producer::Producer;
 use crate::edge::outcomes::Outcomes;
+use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
 use crate::edge::{Scope, Scoped};
-use crate::health::Health;
-use crate::metrics::{Metrics, Role};
+use crate::health::{Dependency, Health};
+use crate::metrics::{HeldReason, Metrics, Role};
 use crate::shutdown::with_deadline;
 
 /// How long the roles may take to finish what they have at hand. A pod's grace period must be longer.
@@ -43,14 +48,17 @@ struct Started {
     roles: JoinSet<anyhow::Result<()>>,
     /// Ends what runs beside the roles.
     side: CancellationToken,
+    controls: Known,
 }
 
-impl<S: Windows + Claims + Outcomes + Scoped + Clone + 'static> Processor<S> {
+impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 'static> Processor<S> {
     /// Starts the configured roles and works until they are told to stop.
     pub async fn work(&self) -> anyhow::Result<()> {
         let preferences = Arc::new(wiring::preferences(&self.config, &self.metrics)?);
-        let mut started = Started { roles: JoinSet::new(), side: CancellationToken::new() };
-        let _ends = started.side.clone().drop_guard();
+        let side = CancellationToken::new();
+        let _ends = side.clone().drop_guard();
+        let Some(controls) = self.controls(&side).await else { return Ok(()) };
+        let mut started = Started { roles: JoinSet::new(), side, controls };
         for role in &self.config.roles {
             self.metrics.start_role(wiring::role(*role));
             match role {
@@ -59,6 +67,18 @@ impl<S: Windows + Claims + Outcomes + Scoped + Clone + 'static> Processor<S> {
             }
         }
         self.until_stopped(started).await
+    }
+
+    /// Reads the controls, without which nothing may begin, and follows them from then on. `None`: told to stop meanwhile.
+    async fn controls(&self, side: &CancellationToken) -> Option<Known> {
+        let holder = self.holder(self.config.roles.first().map_or(Role::Dispatch, |role| wiring::role(*role)));
+        let read = || self.store.standing();
+        let standing = holder.until_ok(HeldReason::Controls, Dependency::Redis, read).await.ok()?;
+        let known = Known::new(Controls::of(standing.controls));
+        let mut board = Board::new(self.metrics.clone(), self.health.clone());
+        board.show(&known.now());
+        tokio::spawn(controls::follow(self.store.clone(), known.clone(), board, side.clone()));
+        Some(known)
     }
 
     pub fn holder(&self, role: Role) -> Holder {
@@ -78,6 +98,7 @@ impl<S: Windows + Claims + Outcomes + Scoped + Clone + 'static> Processor<S> {
             topics: config.kafka.topics.clone(),
             metrics: self.metrics.clone(),
             holder: self.holder(Role::Evaluate),
+            guard: Guard::new(&config.evaluate, started.controls.clone(), self.metrics.clone()),
             candidate: self.candidate(&started.side)?,
         };
         let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
@@ -90,7 +111,7 @@ impl<S: Windows + Claims + Outcomes + Scoped + Clone + 'static> Processor<S> {
             Ok(())
         });
         let topics = &config.kafka.topics;
-        let shadow = (!config.evaluate.shadow.is_empty()).then_some(&topics.shadow_commands);
+        let shadow = wiring::may_shadow(&config.evaluate, &started.controls.now()).then_some(&topics.shadow_commands);
         let receipts = (config.evaluate.receipts != Receipts::Off).then_some(&topics.receipts);
         let written = [&topics.commands, &topics.dead_letters].into_iter().chain(shadow).chain(receipts);
         self.watch_topics(Role::Evaluate, topics.activity.iter().chain(written), &started.side);
@@ -131,6 +152,7 @@ impl<S: Windows + Claims + Outcomes + Scoped + Clone + 'static> Processor<S> {
                 let (known, tenant, now) = (Arc::clone(&known), tenant.clone(), clock::now());
                 tokio::spawn(async move { known.doubt(&tenant, now).await });
             }),
+            controls: started.controls.clone(),
             metrics: self.metrics.clone(),
             holder: self.holder(Role::Dispatch),
         };

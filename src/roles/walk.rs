@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Evaluate, Windows as WindowSettings};
-use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest};
+use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
 use crate::domain::decide::{Decision, Freshness, Known, Mode, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence;
@@ -17,8 +17,12 @@ use crate::domain::trigger::Trigger;
 use crate::domain::window::{self, Bet, Reach, Timeliness, WindowRule};
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
+use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, CustomerBets, Windows};
 use crate::wire::window::bet_id;
+
+mod cap;
+use cap::Reserved;
 
 /// An event and the place it came from.
 #[derive(Debug, Clone)]
@@ -179,7 +183,7 @@ pub struct Ledgers<C> {
 
 /// Decides every event of the batch for every trigger that it tests, in order. `now` is the clock by which an event is
 /// too old; without one none is.
-pub async fn decide<C: Claims>(
+pub async fn decide<C: Claims + Quotas>(
     claims: &Ledgers<C>,
     arrivals: &[Arrival],
     windowed: &Windowed,
@@ -196,12 +200,18 @@ pub async fn decide<C: Claims>(
             if let Verdict::Candidate(_) = verdict {
                 let mode = settings.shadow.mode(&arrival.event.tenant, *trigger);
                 let freshness = freshness(arrival, settings, now);
-                candidates.push(Candidate { event, trigger: *trigger, freshness, mode });
+                candidates.push(Candidate { event, trigger: *trigger, freshness, mode, cap: None });
             }
             judged.push((event, *trigger, verdict));
         }
     }
-    let answers = ask(claims, arrivals, &candidates, settings, outlive).await?;
+    let asking = Asking { claims, arrivals, settings, outlive };
+    let reserved = match settings.max_sessions_per_minute.zip(now) {
+        Some((limit, now)) => cap::reserve(&asking, &mut candidates, limit, now).await?,
+        None => Reserved::default(),
+    };
+    let answers = ask(&asking, &candidates).await?;
+    reserved.give_back(&asking, &candidates, &answers).await;
     // The candidates stand in the order of their verdicts, and so do the answers.
     let mut concluded = candidates.iter().zip(answers);
     let tested = judged.into_iter().filter_map(|(event, trigger, verdict)| {
@@ -210,7 +220,8 @@ pub async fn decide<C: Claims>(
             Verdict::Candidate(facts) => {
                 let (candidate, answer) = concluded.next()?;
                 let cooldown = settings.cooldown.of(trigger);
-                (conclude(facts, candidate.freshness, answer, cooldown, candidate.mode), answer)
+                let decision = conclude(facts, candidate.freshness, answer, cooldown, candidate.mode);
+                (candidate.cap.iter().fold(decision, |decision, limit| decision.capped(*limit)), answer)
             }
         };
         Some(Tested { event, trigger, decision, answer })
@@ -218,13 +229,30 @@ pub async fn decide<C: Claims>(
     Ok(tested.collect())
 }
 
-/// A decision that only the claims and the clock can still prevent.
+/// A decision that only the claims, the clock and the cap can still prevent.
+#[derive(Clone)]
 struct Candidate {
     /// The event's place in the batch.
     event: usize,
     trigger: Trigger,
     freshness: Freshness,
     mode: Mode,
+    /// The tenant's sessions a minute, where none is left for it.
+    cap: Option<u32>,
+}
+
+/// What the candidates of a batch are asked about under.
+struct Asking<'a, C> {
+    claims: &'a Ledgers<C>,
+    arrivals: &'a [Arrival],
+    settings: &'a Evaluate,
+    outlive: Duration,
+}
+
+impl<C> Asking<'_, C> {
+    fn tenant(&self, candidate: &Candidate) -> &TenantId {
+        &self.arrivals[candidate.event].event.tenant
+    }
 }
 
 fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> Freshness {
@@ -233,18 +261,18 @@ fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> 
 
 /// One answer for each candidate; none where its trigger has no cool-down and takes no claims.
 async fn ask<C: Claims>(
-    claims: &Ledgers<C>,
-    arrivals: &[Arrival],
+    asking: &Asking<'_, C>,
     candidates: &[Candidate],
-    settings: &Evaluate,
-    outlive: Duration,
 ) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
+    let Asking { claims, arrivals, settings, outlive } = *asking;
     let mut answers = vec![None; candidates.len()];
     let (mut live, mut shadow) = (Questions::default(), Questions::default());
     for (place, candidate) in candidates.iter().enumerate() {
         let cooldown = settings.cooldown.of(candidate.trigger);
         let retention = settings.claim_retention(candidate.trigger);
         let Some(intent) = evidence::asking(candidate.freshness, cooldown, retention) else { continue };
+        // Without a place it can only learn that it holds a claim already.
+        let intent = candidate.cap.map_or(intent, |_| Intent::Look);
         let event = &arrivals[candidate.event].event;
         let questions = match candidate.mode {
             Mode::Live => &mut live,

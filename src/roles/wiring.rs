@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use secrecy::SecretString;
 
 use crate::config::{self, Config, Source, Start};
+use crate::domain::control::{Controls, Kind};
 use crate::domain::delivery::RetryPolicy;
 use crate::domain::ids::TenantId;
 use crate::edge::credentials::Credentials;
@@ -83,6 +84,12 @@ fn consumer(config: &Config, role: &str, lanes: Vec<LaneSettings>) -> ConsumerSe
         commit_interval: Duration::from_secs(1),
         linger: Duration::from_millis(2),
     }
+}
+
+/// Whether commands may go to the topic of the shadow: by configuration, by a control, or by a breaker yet to trip.
+pub fn may_shadow(evaluate: &config::Evaluate, controls: &Controls) -> bool {
+    let switched = controls.active().any(|control| control.kind == Kind::Shadow);
+    switched || !evaluate.shadow.is_empty() || evaluate.breaker.terms().is_some()
 }
 
 /// The store that is configured, not connected yet.

@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod command;
+pub mod control;
 pub mod dead_letter;
 pub mod decision;
 pub mod event;

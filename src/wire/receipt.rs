@@ -226,6 +226,9 @@ fn last_rules(object: &mut Object<'_>, last: &LastRules) {
                 object.time("since", since);
             }
         }
+        if let Some(limit) = last.cap {
+            object.integer("cap", limit);
+        }
     });
 }
 
@@ -279,6 +282,10 @@ fn decision(object: &mut Object<'_>, receipt: &Receipt) {
                 Standing::Again => "again",
             };
             object.string("standing", standing);
+        }
+        Decision::Capped { facts: fired, limit } => {
+            facts(object, *fired);
+            object.integer("cap", *limit);
         }
     }
     if let Some(command) = receipt.command {

@@ -129,6 +129,12 @@ pub fn customer_key_of(tenant: &str, customer: &str) -> u128 {
     u128::from(hash.h2) << 64 | u128::from(hash.h1)
 }
 
+/// The hash of a tenant, for what is kept of it as a whole.
+pub fn tenant_key(tenant: &TenantId) -> u128 {
+    let hash = sip128::SipHasher24::new_with_keys(CUSTOMERS.0, CUSTOMERS.1).hash(tenant.as_str().as_bytes());
+    u128::from(hash.h2) << 64 | u128::from(hash.h1)
+}
+
 /// Which of the 256 fixed buckets a hash lies in: its lowest byte. Keys of one bucket lie in one slot of a cluster.
 pub fn bucket(hash: u128) -> u8 {
     hash.to_be_bytes()[15]

@@ -110,6 +110,13 @@ const STORY: &[Step] = &[
     step(60, "trial", "t1", "login", (0, 2), ""),
     step(61, "trial", "t2", "login", (1, 2), ""),
     step(62, "trial", "t3", "bet", (1, 2), r#","amount":1000"#),
+    // Two sessions a minute: the third is capped, with a claim and without one; what holds a claim is not.
+    step(70, "busy", "f1", "login", (0, 1), ""),
+    step(71, "busy", "f2", "deposit", (0, 1), r#","amount":300"#),
+    step(72, "busy", "f3", "deposit", (0, 2), r#","amount":300"#),
+    step(73, "busy", "f4", "bet", (1, 2), r#","amount":1"#),
+    step(70, "busy", "f1", "login", (0, 3), ""),
+    step(74, "busy", "f5", "deposit", (60, 61), r#","amount":300"#),
 ];
 
 const PREFERENCES: &[(&str, &str)] = &[
@@ -134,6 +141,11 @@ const PREFERENCES: &[(&str, &str)] = &[
         r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"login":true,"large_bet_placement":{"enabled":true},
         "high_frequency_betting":{"enabled":true}}}"#,
     ),
+    (
+        "busy",
+        r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"login":true,"deposit":{"enabled":true},
+        "high_frequency_betting":{"enabled":true,"count":1}}}"#,
+    ),
 ];
 
 const CONFIG: &str = "roles: [evaluate]\nkafka: {brokers: none}\npreferences: {source: directory, directory: none}\n\
@@ -142,6 +154,8 @@ const CONFIG: &str = "roles: [evaluate]\nkafka: {brokers: none}\npreferences: {s
 /// The receipts of the story, decided one by one by the walk that decides live.
 async fn told() -> Vec<u8> {
     let config = Config::from_yaml(CONFIG, std::iter::empty()).unwrap();
+    let mut capped = config.evaluate.clone();
+    capped.max_sessions_per_minute = Some(2);
     let known: BTreeMap<&str, _> = PREFERENCES
         .iter()
         .map(|(tenant, document)| (*tenant, Arc::new(preferences::decode(document.as_bytes()).unwrap())))
@@ -163,8 +177,9 @@ async fn told() -> Vec<u8> {
         let windowed =
             walk::record_keeping(&store, &arrivals, &[], &config.windows, outlive, Keep::Logs).await.unwrap();
         let now = Some(after(step.at.1));
-        let tested = walk::decide(&ledgers, &arrivals, &windowed, &config.evaluate, now, outlive).await.unwrap();
-        let (evaluate, windows) = (&config.evaluate, &config.windows);
+        let evaluate = if step.tenant == "busy" { &capped } else { &config.evaluate };
+        let tested = walk::decide(&ledgers, &arrivals, &windowed, evaluate, now, outlive).await.unwrap();
+        let windows = &config.windows;
         let grounds = Grounds { arrivals: &arrivals, windowed: &windowed, evaluate, windows, decided_at: now };
         let mut maker = Maker::new(grounds);
         for one in &tested {

@@ -317,6 +317,7 @@ fn decisions() -> impl Strategy<Value = Decision> {
         facts().prop_map(|facts| Decision::InCooldown { facts, since: Timestamp(0), until: Timestamp(1) }),
         facts().prop_map(|facts| Decision::Required { facts, standing: Standing::First }),
         facts().prop_map(|facts| Decision::Shadowed { facts, standing: Standing::First }),
+        (facts(), 1..=u32::MAX).prop_map(|(facts, limit)| Decision::Capped { facts, limit }),
     ]
 }
 

@@ -6,12 +6,17 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use stepup::domain::claim::ClaimAnswer::{self, CoolingDown, Free, Held};
 use stepup::domain::claim::Intent::{Look, Take};
+use stepup::domain::control::{Control, Controls, Kind, State, Target};
 use stepup::domain::trigger::Trigger;
+use stepup::edge::Scope;
 use stepup::edge::claims::Ask;
+use stepup::edge::controls::{Standing, Written};
+use stepup::edge::forget::Kept;
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::outcomes::EarlierAttempt;
+use stepup::edge::quotas::Places;
 
-use crate::given::{Store, ask, bets, command, compaction, customer, minute_of, of, tenant};
+use crate::given::{Store, ask, bets, command, compaction, control, customer, minute_of, of, tenant};
 use crate::server::Redis;
 
 /// Every case as a test of the memory form and of the Redis form, and all of them in a row for other forms.
@@ -53,6 +58,11 @@ cases!(
     doubts_are_the_latest_of_each_tenant_and_of_the_last_hour,
     doubts_are_at_most_a_thousand,
     a_peek_tells_what_is_kept_of_each_customer,
+    a_control_stands_until_a_later_one_is_set,
+    of_a_hundred_who_set_a_control_the_latest_stands,
+    controls_are_at_most_a_thousand_and_those_long_off_make_room,
+    a_customer_is_forgotten_in_every_scope_and_no_other_is,
+    places_are_counted_by_tenant_and_minute,
 );
 
 async fn a_log_is_read_back_in_order_of_arrival<S: Store>(store: S) {
@@ -296,4 +306,104 @@ async fn a_peek_tells_what_is_kept_of_each_customer<S: Store>(store: S) {
         assert_eq!(store.peek_claims(&acme, &a, Trigger::Deposit).await.unwrap(), []);
         assert_eq!(store.peek_claims(&acme, &b, Trigger::Login).await.unwrap(), []);
     }
+}
+
+async fn a_control_stands_until_a_later_one_is_set<S: Store>(store: S) {
+    use Written::{Outdated, Set};
+    assert_eq!(store.standing().await.unwrap(), Standing::default());
+    assert_eq!(store.set(&[]).await.unwrap(), []);
+    for (state, at, written, stands) in [
+        (State::On, 10, Set, (State::On, 10)),
+        (State::On, 10, Set, (State::On, 10)), // Told once more, as after a lost answer.
+        (State::Off, 9, Outdated, (State::On, 10)),
+        (State::Off, 10, Outdated, (State::On, 10)),
+        (State::Kept, 10, Set, (State::Kept, 10)),
+        (State::Off, 11, Set, (State::Off, 11)),
+        (State::On, 10, Outdated, (State::Off, 11)),
+        (State::On, 1_772_366_400_250, Set, (State::On, 1_772_366_400_250)),
+    ] {
+        let asked = control(Kind::Pause, "acme", state, at);
+        assert_eq!(store.set(std::slice::from_ref(&asked)).await.unwrap(), [written], "{state:?} at {at}");
+        let standing = store.standing().await.unwrap();
+        assert_eq!(standing.controls, [control(Kind::Pause, "acme", stands.0, stands.1)]);
+        assert_eq!(standing.unreadable, 0);
+    }
+    let everything = Control { target: Target::EVERYTHING, ..control(Kind::Pause, "acme", State::On, 5) };
+    let others = [control(Kind::Shadow, "acme", State::On, 5), control(Kind::Pause, "b", State::On, 5), everything];
+    assert_eq!(store.set(&others).await.unwrap(), [Set, Set, Set]);
+    // A scope has no controls of its own.
+    assert_eq!(store.scoped(Scope::Shadow).standing().await.unwrap().controls.len(), 4);
+}
+
+async fn of_a_hundred_who_set_a_control_the_latest_stands<S: Store>(store: S) {
+    let setters = (0..100_i64).map(|at| {
+        let store = store.clone();
+        let state = if at % 2 == 0 { State::On } else { State::Off };
+        tokio::spawn(async move { store.set(&[control(Kind::Pause, "acme", state, at)]).await.unwrap()[0] })
+    });
+    let written: Vec<_> = join_all(setters).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(written[99], Written::Set);
+    assert_eq!(store.standing().await.unwrap().controls, [control(Kind::Pause, "acme", State::Off, 99)]);
+}
+
+async fn controls_are_at_most_a_thousand_and_those_long_off_make_room<S: Store>(store: S) {
+    use Written::{NoRoom, Set};
+    let many = |kind: Kind, from: usize, to: usize, state: State| -> Vec<_> {
+        (from..to).map(|number| control(kind, &format!("t{number}"), state, 5)).collect()
+    };
+    assert!(store.set(&many(Kind::Shadow, 0, 900, State::On)).await.unwrap().iter().all(|written| *written == Set));
+    let shadow = control(Kind::Shadow, "late", State::On, 5);
+    assert_eq!(store.set(std::slice::from_ref(&shadow)).await.unwrap(), [NoRoom], "people's pauses find room yet");
+    assert!(store.set(&many(Kind::Pause, 0, 100, State::On)).await.unwrap().iter().all(|written| *written == Set));
+    let pause = control(Kind::Pause, "late", State::On, 5);
+    assert_eq!(store.set(std::slice::from_ref(&pause)).await.unwrap(), [NoRoom]);
+    let known = control(Kind::Pause, "t7", State::Off, 6);
+    assert_eq!(store.set(std::slice::from_ref(&known)).await.unwrap(), [Set], "what is there can be switched off");
+    assert_eq!(store.set(&[pause]).await.unwrap(), [Set], "and as that is long ago it makes room");
+    let standing = Controls::of(store.standing().await.unwrap().controls);
+    assert_eq!((standing.len(), standing.active().count()), (1_000, 1_000));
+    assert_eq!(standing.get(Kind::Pause, &known.target), None);
+}
+
+async fn a_customer_is_forgotten_in_every_scope_and_no_other_is<S: Store>(store: S) {
+    let (acme, a) = (tenant("acme"), customer("a"));
+    assert_eq!(store.forget(&acme, &a).await.unwrap(), Kept::default());
+    for scope in Scope::ALL {
+        let scoped = store.scoped(scope);
+        let mut elsewhere = of("a", [3]);
+        elsewhere.tenant = tenant("other");
+        scoped.record(&[of("a", [1, 2]), of("b", [1]), elsewhere], &[]).await.unwrap();
+        let mut deposit = ask("a", 1, 0, Take);
+        deposit.trigger = Trigger::Deposit;
+        scoped.settle(&[ask("a", 1, 0, Take), deposit, ask("b", 1, 0, Take)]).await.unwrap();
+    }
+    // Whichever scope is asked, all are meant.
+    let asked = store.scoped(Scope::Candidate);
+    let all = Kept { windows: 3, claims: 6 };
+    for _ in 0..2 {
+        assert_eq!(asked.kept_of(&acme, &a).await.unwrap(), all);
+    }
+    assert_eq!(asked.forget(&acme, &a).await.unwrap(), all);
+    assert_eq!(asked.forget(&acme, &a).await.unwrap(), Kept::default());
+    for scope in Scope::ALL {
+        let scoped = store.scoped(scope);
+        assert_eq!(scoped.record(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
+        assert_eq!(scoped.settle(&[ask("a", 2, 1, Look)]).await.unwrap(), [Free]);
+        assert_eq!(scoped.settle(&[ask("b", 1, 0, Look)]).await.unwrap(), [Held]);
+        assert_eq!(scoped.peek_window(&tenant("other"), &a).await.unwrap(), bets([3]));
+    }
+}
+
+async fn places_are_counted_by_tenant_and_minute<S: Store>(store: S) {
+    let places = |name: &str, minute, number| Places { tenant: tenant(name), minute, number };
+    assert!(store.count(&[]).await.unwrap().is_empty());
+    let first = [places("a", 1, 5), places("b", 1, 2), places("a", 2, 1)];
+    assert_eq!(store.count(&first).await.unwrap(), [5, 2, 1]);
+    assert_eq!(store.count(&[places("a", 1, -2), places("a", 1, 0), places("c", 1, 0)]).await.unwrap(), [3, 3, 0]);
+    let counters = (0..100).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.count(&[places("a", 7, 3)]).await.unwrap()[0] })
+    });
+    let counts: BTreeSet<i64> = join_all(counters).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(counts, (1..=100).map(|number| 3 * number).collect(), "nobody sees another's count as his own");
 }

@@ -8,13 +8,15 @@ use redis::AsyncCommands as _;
 use secrecy::SecretString;
 use stepup::domain::claim::ClaimAnswer::{Free, Held};
 use stepup::domain::claim::Intent::Take;
+use stepup::domain::control::{Kind, State};
 use stepup::edge::StoreError;
 use stepup::edge::claims::Claims as _;
+use stepup::edge::controls::{Switchboard as _, Written};
 use stepup::edge::outcomes::Outcomes as _;
 use stepup::edge::redis::{RedisSettings, RedisStore, Servers};
 use stepup::edge::windows::Windows as _;
 
-use crate::given::{ask, bets, command, compaction, minute_of, of, once_up, tenant};
+use crate::given::{ask, bets, command, compaction, control, minute_of, of, once_up, tenant};
 use crate::server::Redis;
 
 fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
@@ -291,4 +293,29 @@ async fn a_server_with_tls_is_believed_only_on_the_word_of_its_authority() {
         assert!(format!("{answer:?}").contains("certificate"), "{answer:?}");
     }
     broken(with(server.url().to_owned(), Some("authority.pem")).fixed(&[command(1)]).await);
+}
+
+#[tokio::test]
+async fn controls_of_another_version_are_counted_and_those_of_a_wrong_type_are_broken() {
+    let server = Redis::shared();
+    let store = server.store("x");
+    store.set(&[control(Kind::Pause, "acme", State::On, 5)]).await.unwrap();
+    let mut plain = server.plain().await;
+    let key = format!("{}:1:controls", server.prefix("x"));
+    for (field, value) in
+        [("drain|*|*", r#"{"state":"on","at":5}"#), ("pause|b|*", "?"), ("pause|c|*", r#"{"state":"slow","at":7}"#)]
+    {
+        let _: i64 = plain.hset(&key, field, value).await.unwrap();
+    }
+    let standing = store.standing().await.unwrap();
+    assert_eq!((standing.controls.len(), standing.unreadable), (1, 3));
+    let later = [("b", 1, Written::Set), ("c", 6, Written::Outdated), ("c", 7, Written::Set)];
+    for (name, at, want) in later {
+        assert_eq!(store.set(&[control(Kind::Pause, name, State::On, at)]).await.unwrap(), [want], "{name} at {at}");
+    }
+    let _: () = plain.set(&key, "a string").await.unwrap();
+    broken(store.standing().await);
+    broken(store.set(&[control(Kind::Pause, "acme", State::On, 9)]).await);
+    let stands: String = plain.get(&key).await.unwrap();
+    assert_eq!(stands, "a string");
 }

@@ -3,19 +3,26 @@
 use std::time::{Duration, Instant};
 
 use stepup::domain::claim::{Claim, ClaimRequest, Intent};
+use stepup::domain::control::{Control, Kind, Reason, State, Target};
 use stepup::domain::ids::{CommandId, CustomerId, TenantId};
 use stepup::domain::time::Timestamp;
 use stepup::domain::trigger::Trigger;
 use stepup::domain::window::Bet;
-use stepup::edge::StoreError;
 use stepup::edge::claims::{Ask, Claims};
+use stepup::edge::controls::Switchboard;
+use stepup::edge::forget::Forget;
 use stepup::edge::outcomes::Outcomes;
 use stepup::edge::peek::Peek;
+use stepup::edge::quotas::Quotas;
 use stepup::edge::windows::{Compaction, CustomerBets, Windows};
+use stepup::edge::{Scoped, StoreError};
 use uuid::Uuid;
 
-pub(crate) trait Store: Windows + Claims + Outcomes + Peek + Clone + 'static {}
-impl<S: Windows + Claims + Outcomes + Peek + Clone + 'static> Store for S {}
+pub(crate) trait Store:
+    Windows + Claims + Outcomes + Peek + Switchboard + Forget + Quotas + Scoped + Clone + 'static
+{
+}
+impl<S: Windows + Claims + Outcomes + Peek + Switchboard + Forget + Quotas + Scoped + Clone + 'static> Store for S {}
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -69,6 +76,12 @@ pub(crate) fn minute_of(minute: i64) -> Timestamp {
 
 pub(crate) fn command(number: u128) -> CommandId {
     CommandId(Uuid::from_u128(number))
+}
+
+/// A control of a tenant, set so many milliseconds after 1970.
+pub(crate) fn control(kind: Kind, name: &str, state: State, at: i64) -> Control {
+    let target = Target { tenant: Some(tenant(name)), trigger: None };
+    Control { kind, target, state, at: Timestamp(at), reason: Reason::of("a \"reason\"") }
 }
 
 /// Asks until the store answers, for a minute at most.

@@ -1,4 +1,4 @@
-//! Windows, claims and outcomes in memory: the twin of the Redis form, for one process that may forget.
+//! Windows, claims, outcomes and controls in memory: the twin of the Redis form, for one process that may forget.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::claim::{Claim, ClaimAnswer, Intent, settle};
+use crate::domain::control::Controls;
 use crate::domain::ids::{CommandId, CustomerId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
@@ -55,6 +56,8 @@ impl MemoryStore {
                 outcomes: Shelf::new(capacity),
                 attempts: Shelf::new(capacity),
                 doubts: HashMap::new(),
+                controls: Controls::default(),
+                sessions: Shelf::new(capacity),
             })
         };
         Self { states: Arc::new([state(), state(), state()]), scope: Scope::Live }
@@ -66,7 +69,7 @@ impl MemoryStore {
         state.windows.given_up + state.claims.given_up
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         let [live, shadow, candidate] = &*self.states;
         let state = match self.scope {
             Scope::Live => live,
@@ -77,12 +80,14 @@ impl MemoryStore {
     }
 }
 
-struct State {
-    windows: Shelf<(TenantId, CustomerId), Vec<Bet>>,
-    claims: Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>,
+pub(super) struct State {
+    pub(super) windows: Shelf<(TenantId, CustomerId), Vec<Bet>>,
+    pub(super) claims: Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>,
     outcomes: Shelf<CommandId, Vec<u8>>,
     attempts: Shelf<(CommandId, u32), u64>,
     doubts: HashMap<TenantId, Timestamp>,
+    pub(super) controls: Controls,
+    pub(super) sessions: Shelf<(TenantId, i64), i64>,
 }
 
 impl Windows for MemoryStore {
@@ -205,7 +210,7 @@ impl Outcomes for MemoryStore {
 }
 
 /// Keys with their values and ends. What is past its end is as good as gone, and really goes at the next sweep.
-struct Shelf<K, V> {
+pub(super) struct Shelf<K, V> {
     kept: HashMap<K, Kept<V>>,
     capacity: usize,
     /// The next sweep is due when so many keys are kept; it doubles with what lives, so sweeping costs little per insert.
@@ -223,11 +228,11 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
         Self { kept: HashMap::new(), capacity, sweep_at: capacity.min(1_024), given_up: 0 }
     }
 
-    fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.kept.get_mut(key).filter(|kept| kept.ends_at > Instant::now()).map(|kept| &mut kept.value)
     }
 
-    fn get_or_insert(&mut self, key: K, ttl: Duration, fresh: impl FnOnce() -> V) -> &mut V {
+    pub(super) fn get_or_insert(&mut self, key: K, ttl: Duration, fresh: impl FnOnce() -> V) -> &mut V {
         let now = Instant::now();
         if self.kept.get(&key).is_none_or(|kept| kept.ends_at <= now) {
             self.kept.remove(&key);
@@ -243,7 +248,7 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
         }
     }
 
-    fn remove(&mut self, key: &K) {
+    pub(super) fn remove(&mut self, key: &K) {
         self.kept.remove(key);
     }
 

@@ -91,7 +91,7 @@ fn broken(error: &RedisError) -> Option<&'static str> {
         "NOAUTH" => Some("Redis wants a user name or a password"),
         "WRONGPASS" => Some("Redis refuses the user name or the password"),
         "NOPERM" => Some(
-            "the Redis user lacks a permission; it needs our keys, and the commands of strings, sorted sets and scripts",
+            "the Redis user lacks a permission; it needs our keys, and the commands of strings, hashes, sorted sets and scripts",
         ),
         "CROSSSLOT" => Some("keys of one bucket lie in different slots: the key prefix must not hold braces"),
         "ERR" if detail.contains("max number of clients") => None,

@@ -5,7 +5,7 @@
 use crate::domain::ids::{CommandId, CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::Scope;
-use crate::wire::window::{bucket, customer_key};
+use crate::wire::window::{bucket, customer_key, tenant_key};
 
 /// A key and the bucket that it lies in.
 pub(super) struct Key {
@@ -65,6 +65,18 @@ impl Keys {
         Key { name: format!("{}:doubts", self.base), bucket: 0 }
     }
 
+    /// The controls, the same for every scope.
+    pub(super) fn controls(prefix: &str) -> Key {
+        Key { name: format!("{prefix}:1:controls"), bucket: 0 }
+    }
+
+    /// The sessions of a tenant in a minute, counted from 1970.
+    pub(super) fn sessions(&self, tenant: &TenantId, minute: i64) -> Key {
+        let mut key = self.start('m', bucket(tenant_key(tenant)));
+        key.name.push_str(&format!("{tenant}:{minute}"));
+        key
+    }
+
     fn start(&self, kind: char, bucket: u8) -> Key {
         let mut name = String::with_capacity(self.base.len() + 56);
         name.push_str(&self.base);
@@ -106,6 +118,8 @@ mod tests {
             (keys.outcome(command), "stepup:1:o:{a3}:de5104d8-398a-55de-954f-e274b53286a3", 0xa3),
             (keys.attempt(command, 2), "stepup:1:a:{a3}:de5104d8-398a-55de-954f-e274b53286a3:2", 0xa3),
             (keys.doubts(), "stepup:1:doubts", 0),
+            (Keys::controls("stepup"), "stepup:1:controls", 0),
+            (keys.sessions(&tenant, 29_539_440), "stepup:1:m:{87}:acme:29539440", 0x87),
             (
                 shadow.claims(&tenant, &customer, Trigger::Login),
                 "stepup:1:shadow:c:{3d}:AQWpUXHyKy9O1zzE0PhKU9:login",

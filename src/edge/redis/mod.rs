@@ -1,4 +1,4 @@
-//! Windows, claims and outcomes in Redis, on one server or a cluster of them.
+//! Windows, claims, outcomes and controls in Redis, on one server or a cluster of them.
 //!
 //! Every call is one pipeline, on a cluster one for each bucket present, side by side. Whatever is called may be called
 //! again: a call whose answer was lost is made anew by the caller. Scripts check their arguments and what is stored before
@@ -6,11 +6,14 @@
 
 mod claims;
 mod connection;
+mod controls;
 mod failure;
+mod forget;
 mod keys;
 mod outcomes;
 mod peek;
 mod pipelines;
+mod quotas;
 mod replies;
 mod windows;
 

@@ -17,10 +17,11 @@ pub(super) struct Script(redis::Script, &'static str);
 pub(super) static COMPACT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("windows_compact.lua")));
 pub(super) static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claims.lua")));
 pub(super) static NOTE_DOUBT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("doubt.lua")));
+pub(super) static SET_CONTROL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("control.lua")));
 
 /// The commands that make every script known to a server.
-pub(super) fn load_scripts() -> [Cmd; 3] {
-    [COMPACT.load(), SETTLE.load(), NOTE_DOUBT.load()]
+pub(super) fn load_scripts() -> [Cmd; 4] {
+    [COMPACT.load(), SETTLE.load(), NOTE_DOUBT.load(), SET_CONTROL.load()]
 }
 
 impl Script {

@@ -22,7 +22,8 @@ pub(super) fn place_of(decision: &Decision) -> usize {
         Decision::TenantUnknown
         | Decision::FeatureDisabled
         | Decision::EventTooOld { .. }
-        | Decision::Shadowed { .. } => place_of_name(decision.name()),
+        | Decision::Shadowed { .. }
+        | Decision::Capped { .. } => place_of_name(decision.name()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::RngExt as _;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tokio_util::time::DelayQueue;
 use super::admit::{self, Admitted};
 use super::lanes::{JobId, Lanes};
 use super::{Dispatch, Job, call, ending, park};
+use crate::domain::command::Command;
 use crate::domain::delivery::still_time;
 use crate::domain::ids::{CommandId, TenantId};
 use crate::domain::outcome::Ending;
@@ -33,6 +35,8 @@ const MOST_DELAYED: usize = 32_768;
 pub const MOST_AT_HAND: usize = MOST_JOBS + MOST_DELAYED;
 /// No command waits in memory longer than this in one go: it would keep its partition's position back.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A command that is paused is looked at again after so long at the most, and so goes on soon after it may.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 const SWEEP: Duration = Duration::from_millis(500);
 
 /// What a task gives back.
@@ -221,12 +225,21 @@ where
             return;
         }
         let left = job.due.map_or(Duration::ZERO, |due| due.since(clock::now()));
+        if self.is_paused(&job.command) {
+            self.park(id, while_paused().max(left));
+            return;
+        }
         let now = Instant::now();
         match self.lanes.paused_until(&job.command.tenant, now) {
             Some(until) => self.park(id, until.saturating_duration_since(now).max(left)),
             None if !left.is_zero() => self.park(id, left),
             None => self.lanes.push(&job.command.tenant, id, now),
         }
+    }
+
+    /// Whether somebody has paused what the command is for.
+    fn is_paused(&self, command: &Command) -> bool {
+        self.role.controls.now().is_paused(&command.tenant, command.trigger)
     }
 
     /// Lets go of a command all of whose partitions went elsewhere: whoever has them now reads it again.
@@ -252,6 +265,11 @@ where
             let Some(tenant) = self.jobs.get(&id).map(|job| job.command.tenant.clone()) else { continue };
             if self.drop_if_gone(id) {
                 self.lanes.ended(&tenant);
+                continue;
+            }
+            if self.jobs.get(&id).is_some_and(|job| self.is_paused(&job.command)) {
+                self.lanes.ended(&tenant);
+                self.park(id, while_paused());
                 continue;
             }
             let Some(job) = self.jobs.get_mut(&id) else { continue };
@@ -357,6 +375,11 @@ where
             self.jobs.values().filter(|job| job.due.is_some()).flat_map(Job::positions).collect();
         self.progress.abandon(waiting);
     }
+}
+
+/// How long a paused command waits before it is looked at again; not all of them at once.
+fn while_paused() -> Duration {
+    LONGEST_PAUSE.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 async fn receive(intake: &mut Option<Receiver<Batch>>) -> Option<Batch> {

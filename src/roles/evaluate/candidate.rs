@@ -20,6 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::edge::claims::Claims;
 use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
+use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
 use crate::metrics::{CandidateChange, Metrics};
 
@@ -75,11 +76,12 @@ pub struct Candidate<T, S> {
     pub metrics: Metrics,
 }
 
-impl<T: Windows + Claims + Clone, S: PreferencesSource> Candidate<T, S> {
+impl<T: Windows + Claims + Quotas + Clone, S: PreferencesSource> Candidate<T, S> {
     /// Decides what it is handed until `stop` is cancelled.
     pub async fn run(mut self, mut intake: Receiver<Decided>, stop: CancellationToken) {
-        // Whether a trigger is in shadow says nothing of what the rules say.
+        // Whether a trigger is in shadow, or its tenant at its cap, says nothing of what the rules say.
         self.settings.shadow = Shadow::default();
+        self.settings.max_sessions_per_minute = None;
         let mut compactions = Vec::new();
         let mut well = true;
         loop {

@@ -89,6 +89,9 @@ fn it_was_not_required(tested: &mut Tested, traces: &Traces<'_>) {
                  it was decided the preferences may have been others, or the event older than its record tells"
                     .to_owned(),
             );
+            if let Some(limit) = traces.config.evaluate.max_sessions_per_minute {
+                tested.notes.push(format!("or the tenant's {limit} sessions of that minute were used up"));
+            }
         }
     }
 }

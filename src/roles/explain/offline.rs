@@ -288,7 +288,8 @@ impl Told<'_> {
             | Decision::TriggerDisabled
             | Decision::BelowThreshold { .. }
             | Decision::BelowFrequency(_)
-            | Decision::EventTooOld { .. } => None,
+            | Decision::EventTooOld { .. }
+            | Decision::Capped { .. } => None,
         }
     }
 

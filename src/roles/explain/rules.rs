@@ -156,6 +156,12 @@ impl Case<'_> {
                 let rules = self.age_rule(rules.no("holds_claim", free)).no("in_cooldown", &self.calm());
                 rules.yes(decision.name(), "nothing speaks against it; it takes the claim")
             }
+            Decision::Capped { facts, limit } => {
+                let rules = self.age_rule(bound(rules, setting, *facts).no("holds_claim", free));
+                rules
+                    .no("in_cooldown", &self.calm())
+                    .yes("capped", &format!("the tenant's {limit} sessions of the minute were used up"))
+            }
         }
     }
 

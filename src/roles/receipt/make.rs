@@ -104,6 +104,18 @@ impl<'a> Maker<'a> {
             cooldown: evaluate.cooldown.of(one.trigger),
             retention: evaluate.claim_retention(one.trigger),
             answer: one.answer,
+            cap: match one.decision {
+                Decision::Capped { limit, .. } => Some(limit),
+                Decision::TenantUnknown
+                | Decision::FeatureDisabled
+                | Decision::TriggerDisabled
+                | Decision::BelowThreshold { .. }
+                | Decision::BelowFrequency(_)
+                | Decision::EventTooOld { .. }
+                | Decision::InCooldown { .. }
+                | Decision::Required { .. }
+                | Decision::Shadowed { .. } => None,
+            },
         })
     }
 }

@@ -41,7 +41,8 @@ fn evidence(trigger: Trigger, activity: Activity, setting: Setting) -> Evidence 
 
 fn login() -> Evidence {
     let answer = Some(ClaimAnswer::CoolingDown { since: AT });
-    let last = LastRules { mode: Mode::Live, max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer };
+    let last =
+        LastRules { mode: Mode::Live, max_event_age: None, cooldown: MINUTE, retention: MINUTE, answer, cap: None };
     Evidence { last: Some(last), ..evidence(Trigger::Login, Activity::Plain(ActivityType::Login), Setting::Plain) }
 }
 

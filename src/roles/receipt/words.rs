@@ -149,6 +149,9 @@ fn decision(decision: &Decision) -> String {
             };
             format!("{name}{again}{}", fired(*facts))
         }
+        Decision::Capped { facts, limit } => {
+            format!("{name}: the tenant's {limit} sessions of the minute were used up{}", fired(*facts))
+        }
     }
 }
 

@@ -54,7 +54,7 @@ const WINDOW: [&str; 8] = [
     "event_window_minutes",
     "timeliness",
 ];
-const CLAIMS: [&str; 5] = ["mode", "cooldown_ms", "retention_ms", "answer", "since"];
+const CLAIMS: [&str; 6] = ["mode", "cooldown_ms", "retention_ms", "answer", "since", "cap"];
 
 /// Reads a receipt. The error names the field, and where the record only is not in its canonical form, the first byte that
 /// should be another.
@@ -239,7 +239,7 @@ fn read_last(max_event_age: Field<'_>, claims: Field<'_>) -> Result<Option<LastR
             None => Ok(None),
         };
     }
-    let [mode, cooldown, retention, answer, since] = members(claims, "claims.", &CLAIMS)?;
+    let [mode, cooldown, retention, answer, since, cap] = members(claims, "claims.", &CLAIMS)?;
     let answer = match answer.text()?.as_deref() {
         None => None,
         Some("held") => Some(ClaimAnswer::Held),
@@ -257,6 +257,7 @@ fn read_last(max_event_age: Field<'_>, claims: Field<'_>) -> Result<Option<LastR
         cooldown: span(cooldown)?,
         retention: span(retention)?,
         answer,
+        cap: cap.whole()?,
     }))
 }
 

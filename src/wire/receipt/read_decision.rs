@@ -8,7 +8,7 @@ use crate::domain::trigger::{Bound, Trigger};
 use crate::domain::window::{Reach, Timeliness};
 use crate::wire::json::Field;
 
-const DECISION: [&str; 13] = [
+const DECISION: [&str; 14] = [
     "name",
     "amount",
     "threshold",
@@ -21,12 +21,13 @@ const DECISION: [&str; 13] = [
     "since",
     "until",
     "standing",
+    "cap",
     "command_id",
 ];
 
 /// The decision with its numbers, and the command's id as it stands there.
 pub(super) fn read(field: Field<'_>, trigger: Trigger) -> Result<(Decision, Field<'_>), Rejection> {
-    let [name, amount, threshold, needed, count, minutes, timeliness, age, limit, since, until, standing, command] =
+    let [name, amount, threshold, needed, count, minutes, timeliness, age, limit, since, until, standing, cap, command] =
         members(field, "decision.", &DECISION)?;
     let reached = || reach(needed.required_whole()?, count, minutes, timeliness);
     let facts = || {
@@ -48,6 +49,7 @@ pub(super) fn read(field: Field<'_>, trigger: Trigger) -> Result<(Decision, Fiel
         "in_cooldown" => Decision::InCooldown { facts: facts()?, since: since.time()?, until: until.time()? },
         "required" => Decision::Required { facts: facts()?, standing: self::standing(standing)? },
         "shadowed" => Decision::Shadowed { facts: facts()?, standing: self::standing(standing)? },
+        "capped" => Decision::Capped { facts: facts()?, limit: cap.required_whole()? },
         _ => return Err(name.invalid("must be the name of a decision")),
     };
     Ok((decision, command))

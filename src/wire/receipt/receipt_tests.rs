@@ -91,6 +91,7 @@ fn depositing() -> Evidence {
             cooldown: MINUTE,
             retention: MINUTE * 60,
             answer: Some(ClaimAnswer::Free),
+            cap: None,
         }),
     }
 }
@@ -303,7 +304,7 @@ prop_compose! {
         earlier in proptest::collection::vec((0_i64..900_000, any::<u64>(), any::<u32>()), 0..9),
         decided_at in proptest::option::of(0_i64..2_000_000),
         (max_event_age, cooldown, retention) in (proptest::option::of(spans()), spans(), spans()),
-        (answer, since, shadow) in (0..3, 0_i64..10_000_000, any::<bool>()),
+        (answer, since, shadow, cap) in (0..3, 0_i64..10_000_000, any::<bool>(), proptest::option::of(1_u32..9)),
     ) -> Evidence {
         let mut event = event(&id, trigger, amount);
         event.customer = CustomerId::new(&customer).unwrap();
@@ -330,7 +331,7 @@ prop_compose! {
             };
             let mode = if shadow { Mode::Shadow } else { Mode::Live };
             let answer = asking(freshness, cooldown, retention).map(|_| answer);
-            evidence.last = Some(LastRules { mode, max_event_age, cooldown, retention, answer });
+            evidence.last = Some(LastRules { mode, max_event_age, cooldown, retention, answer, cap });
         }
         evidence
     }
