@@ -3,6 +3,7 @@
 //! A log holds a customer's bets as they arrived; whoever reads it replays it from the start. So a repeat is judged as of
 //! its first arrival, a redelivery decides as the first delivery did, and what others append later changes nothing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
@@ -91,7 +92,8 @@ pub struct Judged {
 
 /// Replays a log and judges each of `asked` as of the place where it first stands there.
 pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
-    let mut window = Window::default();
+    let log = log.into_iter();
+    let mut window = Window::for_about(log.size_hint().0);
     let mut reaches = vec![None; asked.len()];
     let mut open: HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>> = HashMap::default();
     for (place, bet) in asked.iter().enumerate() {
@@ -163,6 +165,13 @@ impl Window {
         self.reach(bet, standing, rule)
     }
 
+    /// A window to which about so many bets come.
+    fn for_about(bets: usize) -> Self {
+        let places = (bets > LOOKED_THROUGH)
+            .then(|| Box::new(Places::with_capacity_and_hasher(bets, BuildHasherDefault::default())));
+        Self { kept: VecDeque::with_capacity(bets), places, arrivals: 0 }
+    }
+
     /// The newest bet's time.
     pub fn newest(&self) -> Option<Timestamp> {
         self.kept.back().map(|kept| kept.bet.at)
@@ -175,27 +184,42 @@ impl Window {
     }
 
     fn arrive(&mut self, bet: Bet, rule: &WindowRule) -> Standing {
-        if let Some(place) = self.place_of(bet.id) {
+        let place = self.arrivals;
+        if let Some(place) = self.place_of_repeat(bet.id, place) {
             return Standing::Repeat { place };
         }
-        let place = self.arrivals;
         self.arrivals += 1;
-        let after = self.kept.partition_point(|kept| kept.bet.at <= bet.at);
-        self.kept.insert(after, Kept { bet, place });
-        if let Some(places) = &mut self.places {
-            places.insert(bet.id, place);
-        } else if self.kept.len() > LOOKED_THROUGH {
+        let after = self.insert(Kept { bet, place });
+        if self.places.is_none() && self.kept.len() > LOOKED_THROUGH {
             self.places = Some(Box::new(self.kept.iter().map(|kept| (kept.bet.id, kept.place)).collect()));
         }
         // What leaves are the first ones: the bet is among them, or not.
         if after < self.prune(rule) { Standing::Late } else { Standing::Kept }
     }
 
-    fn place_of(&self, id: u64) -> Option<u32> {
-        match &self.places {
-            Some(places) => places.get(&id).copied(),
+    /// Where the bet came before. One that did not is known from now on as that of `place`.
+    fn place_of_repeat(&mut self, id: u64, place: u32) -> Option<u32> {
+        match &mut self.places {
+            Some(places) => match places.entry(id) {
+                Entry::Occupied(known) => Some(*known.get()),
+                Entry::Vacant(new) => {
+                    new.insert(place);
+                    None
+                }
+            },
             None => self.kept.iter().find(|kept| kept.bet.id == id).map(|kept| kept.place),
         }
+    }
+
+    /// Puts a bet after those that are as old, and says after how many. Nearly every bet is the newest.
+    fn insert(&mut self, new: Kept) -> usize {
+        if self.kept.back().is_none_or(|newest| newest.bet.at <= new.bet.at) {
+            self.kept.push_back(new);
+            return self.kept.len() - 1;
+        }
+        let after = self.kept.partition_point(|kept| kept.bet.at <= new.bet.at);
+        self.kept.insert(after, new);
+        after
     }
 
     /// Drops what the rule no longer keeps, and says how many those were.
