@@ -8,8 +8,8 @@ use reqwest::Url;
 
 use super::settings::Settings;
 use super::{
-    Breaker, Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences, Receipts,
-    Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
+    Breaker, Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences,
+    Receipts, Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;

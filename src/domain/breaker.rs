@@ -206,8 +206,8 @@ impl Judging {
         // Each compares two fractions by their cross products.
         let often = after * before.within.as_millis() > factor * before_fired * within.as_millis();
         let many = after * terms.window.as_millis() > factor * least * within.as_millis();
-        let of_events = before.tested == 0
-            || after * u128::from(before.tested) > factor * before_fired * u128::from(tested);
+        let of_events =
+            before.tested == 0 || after * u128::from(before.tested) > factor * before_fired * u128::from(tested);
         (after >= least && often && many && of_events).then_some(Trip { before, after: Rate { fired, tested, within } })
     }
 }

@@ -124,7 +124,13 @@ fn tenants_and_triggers_are_told_apart_and_their_number_is_bounded() {
         breaker.hear((&tenant, Trigger::Login), Setting::Plain, Heard::Tested, None, NOON);
     }
     assert_eq!(breaker.tenants.len(), MOST_TENANTS);
-    breaker.hear((&TenantId::new("late").unwrap(), Trigger::Login), Setting::Plain, Heard::Tested, None, NOON.plus(MINUTE * 11));
+    breaker.hear(
+        (&TenantId::new("late").unwrap(), Trigger::Login),
+        Setting::Plain,
+        Heard::Tested,
+        None,
+        NOON.plus(MINUTE * 11),
+    );
     assert_eq!(breaker.tenants.len(), 1, "those that were not heard of for a window made room");
 }
 

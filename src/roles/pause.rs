@@ -159,7 +159,13 @@ fn list(standing: &Standing, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Sets a control so that it counts whatever was set before.
-pub(super) async fn set(store: &RedisStore, kind: Kind, target: &Target, state: State, reason: &str) -> anyhow::Result<Control> {
+pub(super) async fn set(
+    store: &RedisStore,
+    kind: Kind,
+    target: &Target,
+    state: State,
+    reason: &str,
+) -> anyhow::Result<Control> {
     // Somebody else may set the same between our look and our setting it.
     for _ in 0..10 {
         let known = Controls::of(standing(store).await?.controls);

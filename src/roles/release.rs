@@ -14,17 +14,21 @@ use crate::domain::ids::{InvalidId, TenantId};
 use crate::domain::trigger::Trigger;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Customers are asked again in every replica within 5 seconds, however often the trigger fires: it is judged \
+#[command(
+    after_help = "Customers are asked again in every replica within 5 seconds, however often the trigger fires: it is judged \
                   again when its preferences change the next time.\n\n\
-                  Example:\n  stepup release --config stepup.yaml --tenant acme --trigger deposit")]
+                  Example:\n  stepup release --config stepup.yaml --tenant acme --trigger deposit"
+)]
 pub struct ReleaseArgs {
     #[command(flatten)]
     what: WhatArgs,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "The trigger stays in shadow until `stepup release`, and the alarm ends: stepup_breaker_open is gone.\n\n\
-                  Example:\n  stepup keep --config stepup.yaml --tenant acme --trigger deposit --reason 'until they mend it'")]
+#[command(
+    after_help = "The trigger stays in shadow until `stepup release`, and the alarm ends: stepup_breaker_open is gone.\n\n\
+                  Example:\n  stepup keep --config stepup.yaml --tenant acme --trigger deposit --reason 'until they mend it'"
+)]
 pub struct KeepArgs {
     #[command(flatten)]
     what: WhatArgs,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stepup::edge::kafka::Connection;
-use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, Headers, LaneSettings, Observer, StartAt};
+use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, Headers, LaneSettings, Observer, Settled, StartAt};
 use tokio::sync::mpsc::Receiver;
 
 use crate::services::{create_topic, kafka, produce, unique, wait_until};
@@ -17,6 +17,7 @@ struct Seen {
     polls: AtomicUsize,
     ours: AtomicUsize,
     open: AtomicUsize,
+    commits: AtomicUsize,
     payloads: Mutex<HashSet<String>>,
 }
 
@@ -39,7 +40,11 @@ impl Observer for Seen {
 
     fn lag(&self, _topic: &str, _partition: i32, _lag: i64) {}
     fn gone(&self, _topic: &str, _partition: i32) {}
-    fn committed(&self, _ok: bool) {}
+
+    fn committed(&self, ok: bool) {
+        self.commits.fetch_add(usize::from(ok), Ordering::SeqCst);
+    }
+
     fn trouble(&self, _reason: &str) {}
     fn well(&self) {}
     fn position_lost(&self, _partitions: &[String]) {}
@@ -111,4 +116,21 @@ async fn a_partition_that_went_while_it_was_paused_is_read_when_it_comes_back() 
     let late = write(&topic, "late", 40);
     wait_until(PATIENCE, "every partition is read again", || read(&late));
     a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_finished_is_committed_while_it_runs_and_that_is_known() {
+    let topic = unique("committed");
+    create_topic(kafka(), &topic, 1);
+    let seen = Arc::new(Seen::default());
+    let mut consumer = join(&topic, &seen);
+    write(&topic, "record", 5);
+    let batch = consumer.lanes[0].recv().await.unwrap();
+    let positions: Vec<_> = batch.iter().map(|record| record.position.clone()).collect();
+    let last = positions.last().unwrap();
+    assert!(consumer.progress.settled(last) == Settled::NotYet && seen.commits.load(Ordering::SeqCst) == 0);
+    consumer.progress.finish(positions.iter());
+    wait_until(PATIENCE, "the last one is committed", || consumer.progress.settled(last) == Settled::Committed);
+    assert!(seen.commits.load(Ordering::SeqCst) > 0);
+    consumer.stop().await;
 }

@@ -161,3 +161,33 @@ fn the_demo_shows_sessions_loses_nothing_and_ends_by_itself() {
     assert!(!summary.contains("(0 sessions)"), "{summary}");
     assert!(demo.stderr().contains("/metrics"), "{}", demo.stderr());
 }
+
+#[test]
+fn what_is_kept_of_a_busy_customer_does_not_grow() {
+    const FREQUENCY: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{
+        "high_frequency_betting":{"enabled":true,"count":500,"window_minutes":5}}}"#;
+    let redis = RedisServer::start();
+    let stack =
+        Stack::on("busy", 1, &[("acme", FREQUENCY)], kafka(), &redis.url()).with("windows: { max_entries: 500 }");
+    let processor = stack.run("evaluate");
+    let bets = |round: usize, count: usize| -> Vec<(String, String)> {
+        (0..count)
+            .map(|number| event("acme", "busy", &format!("{round}-{number}"), "bet", &just_now(), r#","amount":"1""#))
+            .collect()
+    };
+    stack.produce(&bets(0, 2_000));
+    wait_until(PATIENCE, "all are counted", || decided(&processor, "below_frequency") >= 499.0);
+    let mut connection = redis.connect();
+    let mut kept = || -> usize {
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*:w:*").query(&mut connection).unwrap();
+        redis::cmd("STRLEN").arg(keys.first().expect("the customer's window")).query(&mut connection).unwrap()
+    };
+    // A log is rewritten along with a later batch, once what was read of it is committed.
+    let mut round = 0;
+    wait_until(PATIENCE, "what is dead is dropped", || {
+        round += 1;
+        stack.produce(&bets(round, 1));
+        kept() < 600 * 18
+    });
+    assert!(kept() >= 500 * 18, "what counts is kept");
+}

@@ -137,7 +137,9 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
     let mut config = settings.connection.client(&defaults)?;
     config
         .set("group.id", &settings.group_id)
-        .set("enable.auto.commit", "false")
+        // It commits by itself what it is given, which is only what is finished.
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", settings.commit_interval.as_millis().to_string())
         .set("enable.auto.offset.store", "false")
         // A position that is lost is an error, never a silent jump.
         .set("auto.offset.reset", "error");

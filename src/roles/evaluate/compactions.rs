@@ -12,13 +12,15 @@ use crate::edge::windows::Compaction;
 /// More customers than this do not wait to be compacted; their logs come up again with their next bet.
 const MOST: usize = 2_048;
 /// So many go along with one batch, for they cost the store far more than an append.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 128;
 
 #[derive(Default)]
 pub(super) struct Compactions {
     /// What each batch found, and the last record of each of its partitions.
     waiting: VecDeque<(Vec<Position>, Vec<Compaction>)>,
+    /// Those who wait, and those whose log was rewritten last: a batch that was read before that saw the old log.
     customers: HashSet<(TenantId, CustomerId)>,
+    rewritten: Vec<(TenantId, CustomerId)>,
 }
 
 impl Compactions {
@@ -39,6 +41,9 @@ impl Compactions {
 
     /// Takes out some that can be carried out now, and drops what another owner of a partition has to look after.
     pub(super) fn due(&mut self, progress: &Progress) -> Vec<Compaction> {
+        for customer in self.rewritten.drain(..) {
+            self.customers.remove(&customer);
+        }
         let mut due = Vec::new();
         while due.len() < AT_ONCE
             && let Some((behind, found)) = self.waiting.front_mut()
@@ -56,9 +61,7 @@ impl Compactions {
                 self.waiting.pop_front();
             }
         }
-        for compaction in &due {
-            self.customers.remove(&(compaction.tenant.clone(), compaction.customer.clone()));
-        }
+        self.rewritten.extend(due.iter().map(|compaction| (compaction.tenant.clone(), compaction.customer.clone())));
         due
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::Offset;
@@ -72,7 +72,7 @@ impl GroupContext {
         let lost = consumer.assignment_lost();
         if !lost {
             self.group.drain(&partitions);
-            commit(&self.group, consumer, Some(&partitions), CommitMode::Sync);
+            commit(&self.group, consumer, Some(&partitions));
         }
         let count = self.group.remove(&partitions);
         let done = match consumer.rebalance_protocol() {

@@ -201,35 +201,42 @@ impl State {
     }
 }
 
-/// Commits what is finished, of all partitions or of those named.
+/// Commits what is finished, of all partitions or of those named, and waits for the answer.
 pub(super) fn commit<C: ConsumerContext>(
     group: &Group,
     consumer: &BaseConsumer<C>,
     only: Option<&[(String, i32, Option<i64>)]>,
-    mode: CommitMode,
 ) {
-    let mut list = TopicPartitionList::new();
+    let list = group.to_commit(only);
+    if list.count() > 0 {
+        let done = consumer.commit(&list, CommitMode::Sync);
+        group.commit_answered(&offsets_of(&list), done.as_ref().err());
+    }
+}
+
+/// Gives the client what is finished, for its next commit. Only what the client commits of its own accord is answered to
+/// [`commit_answered`](Group::commit_answered); a commit that is asked for without waiting never is.
+pub(super) fn store<C: ConsumerContext>(group: &Group, consumer: &BaseConsumer<C>) {
+    let list = group.to_commit(None);
+    if list.count() > 0
+        && let Err(error) = consumer.store_offsets(&list)
     {
-        let mut state = group.state();
-        for ((topic, partition), owned) in &mut state.partitions {
+        group.commit_answered(&offsets_of(&list), Some(&error));
+    }
+}
+
+impl Group {
+    /// What is finished and was not sent off yet, of all partitions or of those named.
+    fn to_commit(&self, only: Option<&[(String, i32, Option<i64>)]>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), owned) in &mut self.state().partitions {
             let wanted =
                 only.is_none_or(|only| only.iter().any(|(own, number, _)| **own == **topic && number == partition));
             if wanted && let Some(next) = owned.tracker.to_commit() {
                 let _ = list.add_partition_offset(topic, *partition, Offset::Offset(next));
             }
         }
-    }
-    if list.count() == 0 {
-        return;
-    }
-    let offsets = offsets_of(&list);
-    match consumer.commit(&list, mode) {
-        Ok(()) => {
-            if matches!(mode, CommitMode::Sync) {
-                group.commit_answered(&offsets, None);
-            }
-        }
-        Err(error) => group.commit_answered(&offsets, Some(&error)),
+        list
     }
 }
 

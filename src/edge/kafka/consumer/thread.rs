@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tokio::sync::mpsc::Sender;
@@ -64,7 +64,7 @@ impl Thread {
         loop {
             let end = self.poll_until_end(&consumer, &senders);
             self.group.begin_closing();
-            self.commit(&consumer, CommitMode::Sync);
+            group::commit(&self.group, &consumer, None);
             drop(consumer);
             self.group.forget_all();
             match end {
@@ -112,7 +112,7 @@ impl Thread {
             paused: false,
         };
         let mut lanes: Vec<Lane> = senders.iter().map(lane).collect();
-        let mut last_commit = Instant::now();
+        let mut last_store = Instant::now();
         let mut last_look = Instant::now();
         let mut known = None;
         while !self.stopping() {
@@ -134,9 +134,9 @@ impl Thread {
             for (place, lane) in lanes.iter_mut().enumerate() {
                 self.hand_over(consumer, place, lane);
             }
-            if last_commit.elapsed() >= self.settings.commit_interval {
-                last_commit = Instant::now();
-                self.commit(consumer, CommitMode::Async);
+            if last_store.elapsed() >= self.settings.commit_interval / 4 {
+                last_store = Instant::now();
+                group::store(&self.group, consumer);
                 self.group.report_open();
             }
             self.group.set_paused(lanes.iter().any(|lane| lane.paused));
@@ -279,9 +279,5 @@ impl Thread {
             .filter(|(topic, partition, next)| !within(topic, *partition, *next))
             .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
             .collect()
-    }
-
-    fn commit(&self, consumer: &BaseConsumer<GroupContext>, mode: CommitMode) {
-        group::commit(&self.group, consumer, None, mode);
     }
 }
