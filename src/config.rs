@@ -76,6 +76,7 @@ pub struct Config {
     pub http: Http,
     pub log: Log,
     pub metrics: Metrics,
+    pub traces: Traces,
 }
 
 /// What a process does.
@@ -320,6 +321,14 @@ pub enum LogFormat {
 pub struct Metrics {
     /// How many tenants have a label of their own.
     pub max_tenants: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// The URL of an OTLP/HTTP collector, without the path of the traces. `None`: nothing is traced.
+    pub endpoint: Option<String>,
+    /// Of the traces that begin here, the share that is kept: 0 to 1.
+    pub sample: f64,
 }
 
 impl Config {

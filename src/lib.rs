@@ -8,7 +8,7 @@
 //! - [`roles`] connect: one file for each verb of the binary, which reads like a list of its steps.
 //!
 //! Beside them stand [`config`], read once and passed on as values, and what an operator looks at: [`metrics`], [`health`],
-//! [`http`], [`telemetry`].
+//! [`http`], [`telemetry`], [`traces`].
 //!
 //! Invariants:
 //!
@@ -28,4 +28,5 @@ pub mod metrics;
 pub mod roles;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod wire;

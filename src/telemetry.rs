@@ -62,6 +62,12 @@ pub fn stdout_colour() -> Colour {
     if std::io::stdout().is_terminal() && !declined { Colour::On } else { Colour::Off }
 }
 
+/// The name of the machine, where the environment tells it: in a container it is that of the pod.
+#[allow(clippy::disallowed_methods, reason = "a convention of containers, and no setting of ours")]
+pub fn hostname() -> Option<String> {
+    std::env::var_os("HOSTNAME")?.into_string().ok().filter(|name| !name.is_empty())
+}
+
 /// Tells whether a level means something. Checked by itself, for a filter takes a misspelt level for the name of a
 /// target, and then logs nothing.
 pub fn check_level(level: &str) -> Result<(), InvalidLevel> {

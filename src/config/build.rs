@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::settings::Settings;
 use super::{
     Breaker, Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences,
-    Receipts, Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Windows, duration,
+    Receipts, Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Traces, Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
@@ -42,6 +42,7 @@ pub(super) fn config(settings: &Settings) -> Result<Config, ConfigError> {
         http: Http { listen: settings.required("http.listen", |text| text.parse::<SocketAddr>().ok())? },
         log: log(settings)?,
         metrics: Metrics { max_tenants: settings.whole("metrics.max_tenants")? },
+        traces: traces(settings)?,
     })
 }
 
@@ -236,6 +237,18 @@ fn log(settings: &Settings) -> Result<Log, ConfigError> {
             let known = ["off", "error", "warn", "info", "debug", "trace"].contains(&text);
             let directives = || tracing_subscriber::EnvFilter::builder().parse(text).is_ok();
             (known || !word && directives()).then(|| text.to_owned())
+        })?,
+    })
+}
+
+fn traces(settings: &Settings) -> Result<Traces, ConfigError> {
+    Ok(Traces {
+        endpoint: settings.optional("traces.endpoint", |text| {
+            web(text).filter(|url| url.query().is_none()).map(|_| text.to_owned())
+        })?,
+        sample: settings.required("traces.sample", |text| {
+            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            text.parse().ok().filter(|share| plain && (0.0..=1.0).contains(share))
         })?,
     })
 }

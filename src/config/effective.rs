@@ -61,6 +61,8 @@ pub(super) fn lines(config: &Config) -> Lines {
         ("log.format", format.into()),
         ("log.level", config.log.level.as_str().into()),
         ("metrics.max_tenants", config.metrics.max_tenants.into()),
+        ("traces.endpoint", config.traces.endpoint.clone().into()),
+        ("traces.sample", config.traces.sample.to_string().into()),
     ]);
     lines
 }

@@ -346,4 +346,16 @@ pub const KEYS: &[KeyDoc] = &[
         Some("16"),
         "How many tenants have a label of their own in the metrics; the others share one",
     ),
+    of(
+        "traces.endpoint",
+        Kind::Url { schemes: "http or https, without credentials or query" },
+        None,
+        "An OTLP/HTTP collector such as http://collector:4318, which gets the spans of sampled traces; none for no tracing",
+    ),
+    of(
+        "traces.sample",
+        Kind::Text("a share from 0 to 1 such as 0.01"),
+        Some("0.01"),
+        "The share of events that are traced; an event that comes with a trace context of its own is traced where that says so",
+    ),
 ];

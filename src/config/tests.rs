@@ -115,6 +115,9 @@ log:
   level: info
 metrics:
   max_tenants: 16
+traces:
+  endpoint: null
+  sample: 0.01
 "#;
 
 #[test]
@@ -204,6 +207,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("log.format", "pretty", "pretty", &[]),
     ("log.level", "info,stepup=debug", "\"info,stepup=debug\"", &[]),
     ("metrics.max_tenants", "0", "0", &[]),
+    ("traces.endpoint", "http://c:4318", "http://c:4318", &[]),
+    ("traces.sample", "0.250", "0.25", &[]),
 ];
 
 #[test]
@@ -422,19 +427,26 @@ fn what_cannot_be_is_refused_with_one_line_that_says_where_what_and_what_is_allo
 
 /// What is added to the least that has to be set (+) or stands alone, the variables, and the message.
 const BAD: &[(&str, Variables<'_>, &str)] = &[
+    ("+traces: {sample: 1.5}", &[], "config.yaml:4: traces.sample: \"1.5\" is not a share from 0 to 1 such as 0.01"),
+    ("+traces: {sample: 1e-3}", &[], "config.yaml:4: traces.sample: \"1e-3\" is not a share from 0 to 1 such as 0.01"),
+    (
+        "+traces: {endpoint: 'http://c:4318?a=b'}",
+        &[],
+        "config.yaml:4: traces.endpoint: \"http://c:4318?a=b\" is not a URL (http or https, without credentials or query)",
+    ),
     ("kafka: [", &[], "config.yaml:1:8: is no YAML: unclosed bracket '['"),
     ("kafka:\n  brokers: \"k", &[], "config.yaml:2:12: is no YAML: unclosed quote"),
     ("roles: [evaluate]\nroles: [dispatch]", &[], "config.yaml:2:1: is no YAML: duplicate mapping key: roles"),
     (
         "just a text",
         &[],
-        "config.yaml:1: top level: must hold keys with values: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics",
+        "config.yaml:1: top level: must hold keys with values: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics, traces",
     ),
     ("", &[], "config.yaml: kafka.brokers: is required; set it in the file or with STEPUP__KAFKA__BROKERS"),
     (
         "+kafak: {}",
         &[],
-        "config.yaml:4: kafak: unknown key, did you mean kafka? allowed here: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics",
+        "config.yaml:4: kafak: unknown key, did you mean kafka? allowed here: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics, traces",
     ),
     (
         "kafka:\n  brokerz: x",
@@ -710,12 +722,12 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
     (
         "+",
         &[("STEPUP__KAFAK__BROKERS", "x")],
-        "STEPUP__KAFAK__BROKERS: kafak.brokers: unknown key, did you mean kafka? allowed here: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics",
+        "STEPUP__KAFAK__BROKERS: kafak.brokers: unknown key, did you mean kafka? allowed here: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics, traces",
     ),
     (
         "+",
         &[("STEPUP__", "x")],
-        "STEPUP__: top level: unknown key; allowed here: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics",
+        "STEPUP__: top level: unknown key; allowed here: roles, kafka, redis, preferences, session_api, windows, evaluate, dispatch, http, log, metrics, traces",
     ),
     (
         "+",

@@ -17,12 +17,19 @@ use crate::domain::delivery::Answer;
 use crate::domain::ids::TenantId;
 use crate::edge::clock;
 use crate::wire::session::{MAX_ANSWER_BYTES, decode_answer, for_people, retry_after};
+use crate::wire::trace::TraceContext;
 
 /// Where sessions are made.
 pub trait Sessions: Send + Sync {
     /// Sends one request, whose body is encoded already, and waits for its answer no longer than `limit`. It never fails:
-    /// what went wrong is an answer too.
-    fn create(&self, tenant: &TenantId, body: Vec<u8>, limit: Duration) -> impl Future<Output = Answer> + Send;
+    /// what went wrong is an answer too. The request carries the context, where there is one.
+    fn create(
+        &self,
+        tenant: &TenantId,
+        body: Vec<u8>,
+        trace: Option<&TraceContext>,
+        limit: Duration,
+    ) -> impl Future<Output = Answer> + Send;
 }
 
 /// How the service is reached.
@@ -85,6 +92,12 @@ pub struct HttpSessions {
     credentials: Arc<Credentials>,
 }
 
+/// What is sent, beside what tells who sends it.
+struct Request<'a> {
+    body: Vec<u8>,
+    trace: Option<&'a TraceContext>,
+}
+
 impl HttpSessions {
     pub fn new(settings: SessionsSettings, credentials: Arc<Credentials>) -> Result<Self, SessionsError> {
         let url = format!("{}{}", settings.url.trim_end_matches('/'), settings.path);
@@ -118,17 +131,17 @@ impl HttpSessions {
         &self,
         tenant: &TenantId,
         credential: Option<&Credential>,
-        body: Vec<u8>,
+        request: Request<'_>,
         deadline: Instant,
     ) -> Answer {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return not_sent("no time was left for a call");
         }
-        let Ok(headers) = self.headers(tenant, credential) else {
+        let Ok(headers) = self.headers(tenant, credential, request.trace) else {
             return not_sent("tenant and credential do not fit into headers");
         };
-        let request = self.client.post(self.url.clone()).headers(headers).body(body).timeout(left);
+        let request = self.client.post(self.url.clone()).headers(headers).body(request.body).timeout(left);
         match request.send().await {
             Ok(response) => read(response).await,
             Err(error) if error.is_connect() || error.is_builder() => not_sent(&reason(&error)),
@@ -140,8 +153,12 @@ impl HttpSessions {
         &self,
         tenant: &TenantId,
         credential: Option<&Credential>,
+        trace: Option<&TraceContext>,
     ) -> Result<HeaderMap, reqwest::header::InvalidHeaderValue> {
         let mut headers = HeaderMap::new();
+        for (name, value) in trace.into_iter().flat_map(TraceContext::headers) {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(&value)?);
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(self.tenant_header.clone(), HeaderValue::from_str(tenant.as_str())?);
@@ -156,13 +173,14 @@ impl HttpSessions {
 }
 
 impl Sessions for HttpSessions {
-    async fn create(&self, tenant: &TenantId, body: Vec<u8>, limit: Duration) -> Answer {
+    async fn create(&self, tenant: &TenantId, body: Vec<u8>, trace: Option<&TraceContext>, limit: Duration) -> Answer {
         let deadline = Instant::now() + self.timeout.min(limit);
         let credential = match self.credential(tenant) {
             Ok(credential) => credential,
             Err(answer) => return answer,
         };
-        let answer = self.call(tenant, credential.as_ref(), body.clone(), deadline).await;
+        let request = Request { body: body.clone(), trace };
+        let answer = self.call(tenant, credential.as_ref(), request, deadline).await;
         if !is_refused(&answer) || credential.is_none() {
             return answer;
         }
@@ -170,7 +188,7 @@ impl Sessions for HttpSessions {
         // Compared with the one that was refused, for another call may have read the new one meanwhile.
         match self.credentials.of(tenant) {
             Ok(Some(fresh)) if Some(&fresh) != credential.as_ref() => {
-                self.call(tenant, Some(&fresh), body, deadline).await
+                self.call(tenant, Some(&fresh), Request { body, trace }, deadline).await
             }
             Ok(_) | Err(_) => answer,
         }

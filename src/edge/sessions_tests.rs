@@ -11,6 +11,7 @@ use super::*;
 use crate::domain::time::Timestamp;
 use crate::roles::session_api::{Simulator, SimulatorSettings, serve};
 use crate::wire::faults::decode_faults;
+use crate::wire::trace::TraceContext;
 
 const LONG: Duration = Duration::from_secs(20);
 const LOGIN: &[u8] = br#"{"reference":"r","customer_id":"c","event":"login"}"#;
@@ -89,13 +90,15 @@ async fn request(stream: &mut TcpStream) -> String {
 async fn a_session_is_made_and_a_reference_taken_once() {
     let service = service(|settings, _| settings).await;
     let sessions = sessions(&service.url);
-    let Answer::Created(session) = sessions.create(&acme(), LOGIN.to_vec(), LONG).await else { panic!("no session") };
+    let Answer::Created(session) = sessions.create(&acme(), LOGIN.to_vec(), None, LONG).await else {
+        panic!("no session")
+    };
     let shown = service.get("/sim/sessions?tokens=1").await;
     assert_eq!(shown["sessions"][0]["token"].as_str(), Some(session.token.as_str()));
     assert_eq!(session.links.len(), 1);
-    let again = sessions.create(&acme(), LOGIN.to_vec(), LONG).await;
+    let again = sessions.create(&acme(), LOGIN.to_vec(), None, LONG).await;
     assert!(matches!(again, Answer::Status { code: 409, .. }), "{again:?}");
-    let other = sessions.create(&TenantId::new("other").unwrap(), LOGIN.to_vec(), LONG).await;
+    let other = sessions.create(&TenantId::new("other").unwrap(), LOGIN.to_vec(), None, LONG).await;
     assert_eq!(other, Answer::NotRequired { reason: "feature disabled".to_owned() });
 }
 
@@ -128,7 +131,7 @@ async fn an_amount_arrives_with_all_its_digits() {
         expires_at: Timestamp(600_000),
     };
     let body = crate::wire::session::encode_request(&command, &command.base_reference(), None, None);
-    let answer = sessions(&service.url).create(&acme(), body, LONG).await;
+    let answer = sessions(&service.url).create(&acme(), body, None, LONG).await;
     assert!(matches!(answer, Answer::Created(_)), "{answer:?}");
     assert_eq!(service.get("/sim/sessions").await["sessions"][0]["amount"], digits);
 }
@@ -153,7 +156,7 @@ async fn every_status_comes_back_with_its_wait() {
             reason: "a fault was asked for".to_owned(),
             retry_after: wait.map(Duration::from_secs),
         };
-        assert_eq!(sessions.create(&acme(), LOGIN.to_vec(), LONG).await, want);
+        assert_eq!(sessions.create(&acme(), LOGIN.to_vec(), None, LONG).await, want);
     }
     assert_eq!(service.references().await, 0);
 }
@@ -168,13 +171,13 @@ async fn a_cut_connection_and_garbage_are_lost_answers_whatever_was_done() {
         (json!({"kind": "cut_after", "count": 1}), 1),
     ] {
         service.fault(&fault);
-        let answer = sessions.create(&acme(), LOGIN.to_vec(), LONG).await;
+        let answer = sessions.create(&acme(), LOGIN.to_vec(), None, LONG).await;
         assert!(matches!(answer, Answer::Lost { .. }), "{fault}: {answer:?}");
         assert_eq!(service.references().await, made, "{fault}");
     }
     let calls = &service.get("/sim/stats").await["calls"];
     assert_eq!(calls, 3, "no call is repeated unseen");
-    let answer = sessions.create(&acme(), LOGIN.to_vec(), LONG).await;
+    let answer = sessions.create(&acme(), LOGIN.to_vec(), None, LONG).await;
     assert!(matches!(answer, Answer::Status { code: 409, .. }), "{answer:?}");
 }
 
@@ -183,10 +186,10 @@ async fn no_connection_is_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/?secret=hush", listener.local_addr().unwrap());
     drop(listener);
-    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), LONG).await;
+    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), None, LONG).await;
     let Answer::NotSent { reason } = answer else { panic!("{answer:?}") };
     assert!(reason.starts_with("no connection") && !reason.contains("hush") && !reason.contains("http"), "{reason}");
-    let answer = sessions("http://127.0.0.1:1").create(&acme(), LOGIN.to_vec(), Duration::ZERO).await;
+    let answer = sessions("http://127.0.0.1:1").create(&acme(), LOGIN.to_vec(), None, Duration::ZERO).await;
     assert_eq!(answer, not_sent("no time was left for a call"));
 }
 
@@ -200,7 +203,7 @@ async fn the_limit_and_the_timeout_end_a_call_that_hangs() {
     let lost = Answer::Lost { reason: "no answer in time".to_owned() };
     for (sessions, limit) in [(sessions(&service.url), short), (impatient, LONG)] {
         let began = Instant::now();
-        assert_eq!(sessions.create(&acme(), LOGIN.to_vec(), limit).await, lost);
+        assert_eq!(sessions.create(&acme(), LOGIN.to_vec(), None, limit).await, lost);
         assert!(began.elapsed() >= short && began.elapsed() < LONG, "{:?}", began.elapsed());
     }
 }
@@ -214,7 +217,7 @@ async fn an_answer_that_is_huge_or_drips_is_refused() {
     let too_large = Answer::Lost { reason: "the answer is larger than 64 KiB".to_owned() };
     for answer in [huge, unmeasured] {
         let (url, _asked, _serving) = raw(answer).await;
-        assert_eq!(sessions(&url).create(&acme(), LOGIN.to_vec(), LONG).await, too_large);
+        assert_eq!(sessions(&url).create(&acme(), LOGIN.to_vec(), None, LONG).await, too_large);
     }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -228,7 +231,7 @@ async fn an_answer_that_is_huge_or_drips_is_refused() {
             drops.tick().await;
         }
     }));
-    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), Duration::from_millis(200)).await;
+    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), None, Duration::from_millis(200)).await;
     assert_eq!(answer, Answer::Lost { reason: "no answer in time".to_owned() });
 }
 
@@ -236,7 +239,7 @@ async fn an_answer_that_is_huge_or_drips_is_refused() {
 async fn an_error_status_stands_even_if_its_message_cannot_be_read() {
     let cut_off = b"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\n{\"message\"".to_vec();
     let (url, _asked, _serving) = raw(cut_off).await;
-    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), LONG).await;
+    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), None, LONG).await;
     assert_eq!(answer, Answer::Status { code: 422, reason: String::new(), retry_after: None });
 }
 
@@ -245,7 +248,7 @@ async fn a_redirect_is_not_followed() {
     let (elsewhere, mut asked_elsewhere, _elsewhere) = raw(Vec::new()).await;
     let redirect = format!("HTTP/1.1 307 Elsewhere\r\nLocation: {elsewhere}/\r\nContent-Length: 0\r\n\r\n");
     let (url, _asked, _serving) = raw(redirect.into_bytes()).await;
-    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), LONG).await;
+    let answer = sessions(&url).create(&acme(), LOGIN.to_vec(), None, LONG).await;
     assert_eq!(answer, Answer::Status { code: 307, reason: String::new(), retry_after: None });
     assert!(asked_elsewhere.try_recv().is_err());
 }
@@ -265,8 +268,14 @@ async fn the_headers_are_those_of_the_settings() {
             ..SessionsSettings::new(format!("{url}/base/"))
         };
         let sessions = HttpSessions::new(settings, Arc::new(Credentials::per_tenant(directory.path()))).unwrap();
-        sessions.create(&acme(), LOGIN.to_vec(), LONG).await;
+        let parent = "traceparent: 00-0000000000000000000000000000000a-000000000000000b-01\r\ntracestate: a=b\r\n";
+        let state = Some("a=b".to_owned());
+        let context = TraceContext { trace_id: 10, span_id: 11, sampled: true, state };
+        let context = (scheme == "Token").then_some(&context);
+        sessions.create(&acme(), LOGIN.to_vec(), context, LONG).await;
         let asked = asked.recv().await.unwrap().to_lowercase();
+        assert_eq!(asked.contains(parent), context.is_some(), "{asked}");
+        assert_eq!(asked.contains("trace"), context.is_some(), "{asked}");
         assert!(asked.starts_with("post /base/v2/session http/1.1\r\n"), "{asked}");
         let agent = format!("user-agent: stepup/{}\r\n", env!("CARGO_PKG_VERSION"));
         for header in ["x-org: acme\r\n", want, "content-type: application/json\r\n", &agent] {
@@ -289,7 +298,7 @@ async fn a_rotated_credential_is_read_again_once_it_is_refused() {
     let credentials = Arc::new(Credentials::per_tenant(&ours));
     let sessions = HttpSessions::new(SessionsSettings::new(service.url.clone()), credentials).unwrap();
     let body = |reference: &str| json!({"reference": reference, "customer_id": "c", "event": "login"}).to_string();
-    let create = async |reference: &str| sessions.create(&acme(), body(reference).into_bytes(), LONG).await;
+    let create = async |reference: &str| sessions.create(&acme(), body(reference).into_bytes(), None, LONG).await;
     let calls = async || service.get("/sim/stats").await["calls"].as_u64().unwrap();
 
     assert!(matches!(create("r1").await, Answer::Created(_)));
@@ -300,7 +309,7 @@ async fn a_rotated_credential_is_read_again_once_it_is_refused() {
     assert!(matches!(create("r2").await, Answer::Created(_)), "in the same call");
     assert_eq!(calls().await, 4);
 
-    let unknown = sessions.create(&TenantId::new("other").unwrap(), LOGIN.to_vec(), LONG).await;
+    let unknown = sessions.create(&TenantId::new("other").unwrap(), LOGIN.to_vec(), None, LONG).await;
     let want = Answer::Status { code: 401, reason: "no credential for this tenant".to_owned(), retry_after: None };
     assert_eq!(unknown, want);
     assert_eq!(calls().await, 4, "nothing is sent without a credential");

@@ -131,6 +131,8 @@ catalogue! {
         "Time of an HTTP call, by the service called: session or preferences.";
     HTTP_RESPONSES: Counter "stepup_http_responses_total" ["target", "class"]
         "HTTP calls, by the service called and the class of the answer: 2xx, 3xx, 4xx, 5xx or transport (none).";
+    TRACE_SPANS_DROPPED: Counter "stepup_trace_spans_dropped_total" []
+        "Spans of sampled traces that no collector got: it was away, refused them or was too slow.";
     BUILD_INFO: Gauge "stepup_build_info" ["version"]
         "Always 1; the version of this program.";
 }

@@ -255,6 +255,14 @@ impl Metrics {
     }
 }
 
+/// What is seen of the work from outside.
+impl Metrics {
+    /// `n` spans were dropped.
+    pub fn trace_spans_dropped(&self, n: u64) {
+        self.0.trace_spans_dropped.inc_by(n);
+    }
+}
+
 /// A role and its partitions.
 impl Metrics {
     /// Says that the role cannot go on, until the answer is dropped. Several may hold it for the same reason.

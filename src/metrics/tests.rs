@@ -215,6 +215,7 @@ const CALLS: &[(Call, &str, &[&str], f64)] = &[
     (|m| m.candidate_skipped(2), "stepup_candidate_skipped_total", &[], 2.0),
     (|m| m.folded_command(), "stepup_folded_commands_total", &[], 1.0),
     (|m| m.parked(), "stepup_parked_total", &[], 1.0),
+    (|m| m.trace_spans_dropped(3), "stepup_trace_spans_dropped_total", &[], 3.0),
     (|m| m.lost_answer(), "stepup_lost_answers_total", &[], 1.0),
     (|m| m.orphan_session(), "stepup_orphan_sessions_total", &[], 1.0),
     (|m| m.set_paused_tenants(2), "stepup_paused_tenants", &[], 2.0),

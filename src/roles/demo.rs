@@ -27,6 +27,7 @@ use crate::health::Health;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::telemetry::{self, Colour};
+use crate::traces::Traces;
 
 mod follow;
 mod view;
@@ -117,8 +118,14 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let serving = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), ending.clone()));
 
     let stop_roles = CancellationToken::new();
-    let processor =
-        Processor { config, store: MemoryStore::new(), metrics: metrics.clone(), health, stop: stop_roles.clone() };
+    let processor = Processor {
+        config,
+        store: MemoryStore::new(),
+        metrics: metrics.clone(),
+        health,
+        stop: stop_roles.clone(),
+        traces: Traces::off(),
+    };
     let working = tokio::spawn(async move { processor.work().await });
     let followed = Followed::default();
     let following = follow::start(&brokers, followed.clone(), ending.clone())?;

@@ -22,14 +22,17 @@ use crate::edge::kafka::records::{Batch, Position};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
 use crate::metrics::Metrics;
+use crate::traces::Traces;
 
 mod admit;
 mod call;
 mod ending;
 mod lanes;
 mod park;
+mod spans;
 mod work;
 
+pub use spans::Route;
 pub use work::MOST_AT_HAND;
 use work::Work;
 
@@ -50,6 +53,9 @@ pub struct Dispatch<O, X, K> {
     pub controls: Known,
     pub metrics: Metrics,
     pub holder: Holder,
+    pub traces: Traces,
+    /// How the session API is called in spans.
+    pub route: Route,
 }
 
 /// A command at hand.
@@ -65,6 +71,8 @@ struct Job {
     due: Option<Timestamp>,
     /// Further records of the same command: they end as this one does.
     folded: Vec<Position>,
+    /// Its span, where its record has a trace context.
+    span: Option<Box<spans::Open>>,
 }
 
 impl Job {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
 use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
+use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
 use crate::wire::{command, receipt, window};
@@ -38,9 +39,11 @@ use crate::wire::{command, receipt, window};
 pub mod candidate;
 mod compactions;
 pub mod guard;
+mod spans;
 use candidate::Beside;
 use compactions::Compactions;
 use guard::Guard;
+use spans::Places;
 
 /// The edges of the role, and what it goes by.
 pub struct Evaluate<W, C, K, S> {
@@ -59,6 +62,7 @@ pub struct Evaluate<W, C, K, S> {
     pub guard: Guard,
     /// Where decided batches go to be decided by the candidate preferences, if there are any.
     pub candidate: Option<Beside>,
+    pub traces: Traces,
 }
 
 /// A batch whose bets are recorded.
@@ -70,6 +74,8 @@ struct Recorded {
     rejected: Vec<(usize, Option<TenantId>, Option<ActivityType>, Rejection)>,
     unknown_types: Vec<TenantId>,
     windowed: Windowed,
+    /// When the batch was taken.
+    taken: SystemTime,
 }
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
@@ -131,7 +137,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     }
 
     fn decode(&self, batch: Batch) -> Recorded {
-        let now = clock::now();
+        let (now, taken) = (clock::now(), clock::precisely());
         let mut arrivals = Vec::with_capacity(batch.len());
         let mut records = Vec::with_capacity(batch.len());
         let mut rejected = Vec::new();
@@ -154,7 +160,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 Decoded::Rejected { rejection, .. } => rejected.push((place, None, None, rejection)),
             }
         }
-        Recorded { batch, arrivals, records, rejected, unknown_types, windowed: Windowed::default() }
+        Recorded { batch, arrivals, records, rejected, unknown_types, windowed: Windowed::default(), taken }
     }
 
     /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
@@ -205,15 +211,17 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             tested.map(|tested| (tested, now))
         };
         let (tested, decided_at) = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
-        let now = clock::now();
+        let (now, decided) = (clock::now(), clock::precisely());
         let mut outgoing = Vec::new();
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
-        let commands = self.commands(&recorded, &records, &tested, now, &mut outgoing);
+        let places = Places::of(&self.traces, &recorded, &records);
+        let commands = self.commands((&recorded, &records), &tested, &places, now, &mut outgoing);
         self.receipts((&recorded, &records), &tested, settings, decided_at, &mut outgoing);
         for (place, _, _, rejection) in &recorded.rejected {
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
+        places.end(&self.traces, &recorded, &records, &tested, decided);
         self.count(&recorded, &tested, settings, &commands);
         self.guard.hear(&recorded.arrivals, &tested, settings, now);
         progress.finish(recorded.batch.iter().map(|record| record.position));
@@ -238,9 +246,9 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     /// The commands of a batch, and for each the time of its record.
     fn commands(
         &self,
-        recorded: &Recorded,
-        records: &[Record<'_>],
+        (recorded, records): (&Recorded, &[Record<'_>]),
         tested: &[Tested],
+        places: &Places,
         now: Timestamp,
         outgoing: &mut Vec<Outgoing>,
     ) -> Vec<(TenantId, Trigger, Option<i64>)> {
@@ -269,7 +277,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 commands.push((command.tenant.clone(), one.trigger, record.timestamp));
             }
             let key = command::key(&command.tenant, &command.customer);
-            outgoing.push(Outgoing::new(topic, Some(key), command::encode(&command)));
+            outgoing.push(places.mark(one.event, Outgoing::new(topic, Some(key), command::encode(&command))));
         }
         commands
     }

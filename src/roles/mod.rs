@@ -24,6 +24,7 @@ pub mod report;
 pub mod run;
 pub mod schema;
 pub mod session_api;
+mod spans;
 pub mod synthetic;
 pub mod terminal;
 pub mod walk;

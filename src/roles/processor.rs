@@ -30,6 +30,7 @@ use crate::edge::{Scope, Scoped};
 use crate::health::{Dependency, Health};
 use crate::metrics::{HeldReason, Metrics, Role};
 use crate::shutdown::with_deadline;
+use crate::traces::Traces;
 
 /// How long the roles may take to finish what they have at hand. A pod's grace period must be longer.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -41,6 +42,7 @@ pub struct Processor<S> {
     pub metrics: Metrics,
     pub health: Health,
     pub stop: CancellationToken,
+    pub traces: Traces,
 }
 
 /// What has been started.
@@ -100,6 +102,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
             holder: self.holder(Role::Evaluate),
             guard: Guard::new(&config.evaluate, started.controls.clone(), self.metrics.clone()),
             candidate: self.candidate(&started.side)?,
+            traces: self.traces.clone(),
         };
         let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
         let mut consumer = Consumer::start(wiring::evaluate_input(config), observer).context("kafka")?;
@@ -155,6 +158,8 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
             controls: started.controls.clone(),
             metrics: self.metrics.clone(),
             holder: self.holder(Role::Dispatch),
+            traces: self.traces.clone(),
+            route: wiring::route(config),
         };
         let observer = wiring::observer(Role::Dispatch, &self.metrics, &self.health);
         let mut consumer = Consumer::start(wiring::dispatch_input(config), observer).context("kafka")?;

@@ -1,5 +1,7 @@
 //! `stepup run`: the processor on its real edges.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -9,8 +11,12 @@ use super::{background, dispatch, wiring};
 use crate::config::{self, Config, Store};
 use crate::edge::redis::RedisStore;
 use crate::health::{Dependency, Health};
-use crate::http;
 use crate::metrics::Metrics;
+use crate::traces::{self, Traces};
+use crate::{http, telemetry};
+
+/// How long a stop may wait for the last spans to be exported.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Runs until `stop` is cancelled. An error is one that waiting cannot mend.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
@@ -34,11 +40,20 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let serving = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), serving.clone()));
     let store = wiring::redis(&config, &metrics);
-    let processor = Processor { config, store, metrics, health, stop };
+    let traces = traces(&config, &metrics)?;
+    let processor = Processor { config, store, metrics, health, stop, traces };
     let worked = work(&processor).await;
+    processor.traces.stop(LAST_SPANS).await;
     serving.cancel();
     server.await.context("the HTTP server failed")?;
     worked
+}
+
+/// Begins to export traces, where somebody is to get them.
+fn traces(config: &Config, metrics: &Metrics) -> anyhow::Result<Traces> {
+    let Some(endpoint) = config.traces.endpoint.clone() else { return Ok(Traces::off()) };
+    let settings = traces::Settings { endpoint, sample: config.traces.sample, instance: telemetry::hostname() };
+    Ok(Traces::start(&settings, metrics.clone())?)
 }
 
 async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {

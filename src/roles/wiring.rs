@@ -21,6 +21,8 @@ use crate::edge::redis::{RedisSettings, RedisStore, Servers};
 use crate::edge::sessions::{HttpSessions, SessionsSettings};
 use crate::health::{Dependency, Health};
 use crate::metrics::{CommitResult, Held, HeldReason, LookupResult, Metrics, RebalanceKind, RedisOperation, Role};
+use crate::roles::dispatch::Route;
+use crate::wire::trace;
 
 /// Every tenant's preferences, cached, from whichever source is configured.
 pub type TenantPreferences = PreferencesCache<AnySource>;
@@ -53,7 +55,7 @@ pub fn evaluate_input(config: &Config) -> ConsumerSettings {
         topics: config.kafka.topics.activity.clone(),
         batch_records: config.evaluate.batch_size,
         capacity: 1,
-        headers: Headers::Dropped,
+        headers: context(config),
     };
     consumer(config, "evaluate", vec![lane])
 }
@@ -66,9 +68,14 @@ pub fn dispatch_input(config: &Config) -> ConsumerSettings {
         headers,
     };
     let topics = &config.kafka.topics;
-    let lanes = vec![lane(&topics.commands, Headers::Dropped), lane(&topics.retries, Headers::Kept)];
+    let lanes = vec![lane(&topics.commands, context(config)), lane(&topics.retries, Headers::Kept)];
     // Whoever skips old activity must not skip the commands that the first evaluator wrote in the meantime.
     ConsumerSettings { start: StartAt::Earliest, ..consumer(config, "dispatch", lanes) }
+}
+
+/// Nobody asks for a trace's context while traces are off.
+fn context(config: &Config) -> Headers {
+    if config.traces.endpoint.is_some() { Headers::Named(trace::HEADERS) } else { Headers::Dropped }
 }
 
 fn consumer(config: &Config, role: &str, lanes: Vec<LaneSettings>) -> ConsumerSettings {
@@ -137,6 +144,18 @@ pub fn sessions(config: &Config) -> anyhow::Result<HttpSessions> {
         ..SessionsSettings::new(api.url.clone().unwrap_or_default())
     };
     HttpSessions::new(settings, Arc::new(credentials(config))).context("session_api")
+}
+
+/// How the session API is called in spans.
+pub fn route(config: &Config) -> Route {
+    let api = &config.session_api;
+    let url = api.url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());
+    let prefix = url.as_ref().map_or("", |url| url.path().trim_end_matches('/'));
+    Route {
+        path: format!("{prefix}{}", api.path),
+        host: url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default().to_owned(),
+        port: url.as_ref().and_then(reqwest::Url::port_or_known_default),
+    }
 }
 
 pub fn retry_policy(dispatch: &config::Dispatch) -> RetryPolicy {

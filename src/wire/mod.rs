@@ -25,5 +25,6 @@ pub mod rewrite;
 pub mod session;
 pub mod session_answers;
 pub mod session_api;
+pub mod trace;
 pub mod whatif;
 pub mod window;

@@ -23,3 +23,4 @@ mod schemas;
 pub mod services;
 mod shadow;
 mod stack;
+mod traces;

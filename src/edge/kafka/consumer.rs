@@ -55,6 +55,8 @@ pub struct LaneSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Headers {
     Kept,
+    /// Those of these names.
+    Named(&'static [&'static str]),
     Dropped,
 }
 

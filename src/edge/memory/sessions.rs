@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::delivery::Answer;
 use crate::domain::ids::TenantId;
 use crate::edge::sessions::Sessions;
+use crate::wire::trace::TraceContext;
 
 /// One call as it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ where
     F: Fn(&Call) -> R + Send + Sync,
     R: Into<Reply>,
 {
-    async fn create(&self, tenant: &TenantId, body: Vec<u8>, limit: Duration) -> Answer {
+    async fn create(&self, tenant: &TenantId, body: Vec<u8>, _trace: Option<&TraceContext>, limit: Duration) -> Answer {
         let call = self.note(tenant, body, limit);
         let reply = (self.script)(&call).into();
         match reply {
@@ -89,8 +90,8 @@ mod tests {
         });
         let tenant = TenantId::new("acme").unwrap();
         let limit = Duration::from_secs(1);
-        let first = sessions.create(&tenant, b"a".to_vec(), limit).await;
-        let second = sessions.create(&tenant, b"b".to_vec(), limit).await;
+        let first = sessions.create(&tenant, b"a".to_vec(), None, limit).await;
+        let second = sessions.create(&tenant, b"b".to_vec(), None, limit).await;
         assert_eq!(first, Answer::NotSent { reason: "down".to_owned() });
         assert_eq!(second, Answer::NotRequired { reason: "fine".to_owned() });
         let bodies: Vec<_> = sessions.calls().into_iter().map(|call| call.body).collect();

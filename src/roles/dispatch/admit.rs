@@ -1,8 +1,9 @@
 //! Taking records in: decoded, and looked up in the outcomes that are fixed already.
 
-use super::{Dispatch, Job};
+use super::{Dispatch, Job, spans};
 use crate::domain::ids::CommandId;
 use crate::domain::outcome::{RejectCode, Rejection};
+use crate::edge::clock;
 use crate::edge::kafka::producer::{Outgoing, Sink};
 use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::outcomes::Outcomes;
@@ -35,8 +36,15 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     batch: &Batch,
 ) -> Result<Vec<Admitted>, Stopped> {
-    let read: Vec<Result<Job, Box<Unreadable>>> =
-        batch.iter().map(|record| decode(&record, &role.topics.dead_letters)).collect();
+    let taken = clock::precisely();
+    let read: Vec<Result<Job, Box<Unreadable>>> = batch
+        .iter()
+        .map(|record| {
+            let mut job = decode(&record, &role.topics.dead_letters)?;
+            job.span = spans::Open::of(&role.traces, &record, &job.command, taken);
+            Ok(job)
+        })
+        .collect();
     let ids: Vec<CommandId> = read.iter().flatten().map(|job| job.command.id).collect();
     let mut fixed =
         role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, || role.outcomes.fixed(&ids)).await?.into_iter();
@@ -67,5 +75,6 @@ fn decode(record: &Record<'_>, dead_letters: &str) -> Result<Job, Box<Unreadable
         position: record.position.clone(),
         attempts: parked.attempts,
         folded: Vec::new(),
+        span: None,
     })
 }

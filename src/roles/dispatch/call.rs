@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Dispatch;
+use super::spans::Calling;
 use crate::domain::command::{Command, Reference};
 use crate::domain::delivery::{Answer, Attempts, Step, next_step, still_time};
 use crate::domain::outcome::Ending;
@@ -15,6 +16,7 @@ use crate::edge::sessions::Sessions;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, HttpTarget, RetryReason};
 use crate::roles::hold::Stopped;
+use crate::traces::Place;
 use crate::wire::session;
 
 /// What a call led to.
@@ -50,6 +52,7 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     command: &Command,
     mut attempts: Attempts,
+    trace: Option<Place>,
 ) -> Result<Called, Stopped> {
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
         return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
@@ -63,9 +66,14 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     let reference = command.numbered_reference(number);
     let body = session::encode_request(command, &reference, role.redirect_url.as_deref(), role.callback_url.as_deref());
     let limit = command.expires_at.since(clock::now());
-    let began = Instant::now();
-    let answer = role.sessions.create(&command.tenant, body, limit).await;
+    let (began, resent) = (Instant::now(), attempts.made);
+    let calling = trace.as_ref().map(Calling::of);
+    let context = calling.as_ref().map(|calling| &calling.place.context);
+    let answer = role.sessions.create(&command.tenant, body, context, limit).await;
     let status = status_of(&answer);
+    if let Some(calling) = calling {
+        calling.end(role, &answer, status, resent);
+    }
     role.metrics.http_call(HttpTarget::Session, status, began.elapsed());
     let (reason, heard, kept_out) = (retry_reason(&answer), heard(status), made_no_session(&answer));
     tell_health(role, &answer);

@@ -1,5 +1,6 @@
 //! Ending a command: its outcome is fixed first, so that whoever comes second publishes the same, and published then.
 
+use super::spans::{self, Open};
 use super::{Dispatch, Job};
 use crate::domain::command::Command;
 use crate::domain::outcome::{Ending, Outcome, Rejection};
@@ -21,11 +22,12 @@ pub(super) struct Ended {
     letter: Letter,
 }
 
-/// The command's record as it came, for the dead letters.
+/// The command's record as it came, for the dead letters, and its span.
 struct Letter {
     key: Option<Vec<u8>>,
     payload: Vec<u8>,
     source: crate::domain::ids::Source,
+    span: Option<Box<Open>>,
 }
 
 impl Ended {
@@ -41,7 +43,8 @@ impl Ended {
 }
 
 fn letter(job: &Job) -> Letter {
-    Letter { key: job.key.clone(), payload: job.payload.clone(), source: job.position.source() }
+    let Job { key, payload, position, span, .. } = job;
+    Letter { key: key.clone(), payload: payload.clone(), source: position.source(), span: span.clone() }
 }
 
 /// Fixes the outcome and publishes the one that stands.
@@ -79,14 +82,15 @@ async fn send<O: Outcomes, X: Sessions, K: Sink>(
     letter: Letter,
     issued_at: Timestamp,
 ) -> Result<(), Stopped> {
+    let headers = letter.span.as_ref().map(|span| span.headers()).unwrap_or_default();
     let Some(outcome) = outcome else {
         // Somebody else's bytes stand under our key. The command cannot be ended twice, so this is only said.
         tracing::error!("the outcome that is fixed for a command is not readable; it is published as it stands");
-        let outgoing = Outgoing::new(&role.topics.outcomes, letter.key, record);
+        let outgoing = Outgoing { headers, ..Outgoing::new(&role.topics.outcomes, letter.key, record) };
         return role.holder.send(&role.sink, vec![outgoing]).await;
     };
     let key = command::key(&outcome.tenant, &outcome.customer);
-    let mut outgoing = vec![Outgoing::new(&role.topics.outcomes, Some(key), record)];
+    let mut outgoing = vec![Outgoing { headers, ..Outgoing::new(&role.topics.outcomes, Some(key), record) }];
     let rejection = rejection(&outcome.ending);
     if let Some(rejection) = &rejection {
         outgoing.push(Outgoing {
@@ -98,6 +102,10 @@ async fn send<O: Outcomes, X: Sessions, K: Sink>(
         });
     }
     role.holder.send(&role.sink, outgoing).await?;
+    if let Some(span) = &letter.span {
+        let ended = if rejection.is_some() { spans::Ended::Failed } else { spans::Ended::Well };
+        span.end(&role.traces, outcome.ending.status(), ended);
+    }
     role.metrics.outcome(&outcome.tenant, outcome.trigger, &outcome.ending);
     role.metrics.session_latency(clock::now().since(issued_at));
     if let Some(rejection) = rejection {

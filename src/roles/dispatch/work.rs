@@ -13,7 +13,7 @@ use tokio_util::time::DelayQueue;
 
 use super::admit::{self, Admitted};
 use super::lanes::{JobId, Lanes};
-use super::{Dispatch, Job, call, ending, park};
+use super::{Dispatch, Job, call, ending, park, spans};
 use crate::domain::command::Command;
 use crate::domain::delivery::still_time;
 use crate::domain::ids::{CommandId, TenantId};
@@ -276,8 +276,9 @@ where
             job.due = None;
             self.calls += 1;
             let (role, command, attempts) = (Arc::clone(&self.role), job.command.clone(), job.attempts.clone());
+            let trace = job.span.as_ref().map(|span| span.place.clone());
             self.spawn(async move {
-                let called = call::call(&role, &command, attempts).await?;
+                let called = call::call(&role, &command, attempts, trace).await?;
                 Ok(Done::Called { job: id, called: Box::new(called) })
             });
         }
@@ -329,11 +330,15 @@ where
     fn park(&mut self, id: JobId, wait: Duration) {
         let Some(job) = self.jobs.get(&id) else { return };
         let (role, record) = (Arc::clone(&self.role), park::record(job, wait, &self.role.topics.retries));
+        let span = job.span.clone();
         // From now on the record may come back at any moment, and must not be taken for one that ends with this job.
         self.forget_name(job.command.id, id);
         self.spawn(async move {
             role.holder.send(&role.sink, vec![record]).await?;
             role.metrics.parked();
+            if let Some(span) = span {
+                span.end(&role.traces, "parked", spans::Ended::Well);
+            }
             Ok(Done::Finished { job: Some(id), positions: Vec::new() })
         });
     }

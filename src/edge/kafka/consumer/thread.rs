@@ -162,10 +162,7 @@ impl Thread {
         let (topic, epoch, place) = (Arc::clone(topic), *epoch, *lane);
         let lane = &mut lanes[place];
         lane.since.get_or_insert_with(Instant::now);
-        let headers = message.headers().filter(|_| self.settings.lanes[place].headers == Headers::Kept);
-        let headers = headers.map_or_else(Vec::new, |headers| {
-            headers.iter().take(64).map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
-        });
+        let headers = headers(message, self.settings.lanes[place].headers);
         let position = Position { topic, partition: message.partition(), offset: message.offset(), epoch };
         lane.hand.push(position, message.timestamp().to_millis(), message.key(), message.payload(), headers);
     }
@@ -280,4 +277,18 @@ impl Thread {
             .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
             .collect()
     }
+}
+
+/// What is kept of a record's headers, at most 64 of them.
+fn headers(message: &BorrowedMessage<'_>, kept: Headers) -> Vec<(String, Vec<u8>)> {
+    let wanted = |name: &str| match kept {
+        Headers::Kept => true,
+        Headers::Named(names) => names.contains(&name),
+        Headers::Dropped => false,
+    };
+    let all = message.headers().filter(|_| kept != Headers::Dropped);
+    all.map_or_else(Vec::new, |all| {
+        let some = all.iter().take(64).filter(|header| wanted(header.key));
+        some.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+    })
 }
