@@ -81,5 +81,6 @@ fn memory_bound(config: &Config) -> usize {
         config::Role::Evaluate => 16 * MIB + 5 * 8 * MIB + 64 * MIB,
         config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + dispatch::MOST_AT_HAND * 2 * 1024 + 64 * MIB,
     };
-    config.roles.iter().map(role).sum()
+    let traces = config.traces.endpoint.as_ref().map_or(0, |_| traces::MEMORY);
+    config.roles.iter().map(role).sum::<usize>() + traces
 }

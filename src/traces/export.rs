@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLink
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Attributes, Event, From, Kind, Place, Settings, Span, Value};
+use super::{Attributes, Cause, Event, Kind, Place, Settings, Span, Value};
 use crate::edge::tls::install_tls_provider;
 use crate::metrics::Metrics;
 
@@ -198,7 +198,7 @@ fn data(finished: Finished, scope: &InstrumentationScope) -> SpanData {
     SpanData {
         span_context: span_context(&place),
         parent_span_id: place.parent.map_or(SpanId::INVALID, |id| SpanId::from_bytes(id.to_be_bytes())),
-        parent_span_is_remote: place.parent.is_some() && place.from == From::Elsewhere,
+        parent_span_is_remote: place.parent.is_some() && place.cause == Cause::Elsewhere,
         span_kind: match span.kind {
             Kind::Consumer => SpanKind::Consumer,
             Kind::Client => SpanKind::Client,
@@ -238,4 +238,34 @@ fn key_values(attributes: Attributes) -> Vec<KeyValue> {
         Value::Whole(number) => KeyValue::new(name, number),
     };
     attributes.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::Traces;
+    use crate::wire::trace::TraceContext;
+
+    #[tokio::test]
+    async fn a_full_queue_drops_and_counts_and_a_stop_does_not_wait_for_it() {
+        let metrics = Metrics::new(0).unwrap();
+        // Nobody takes anything out.
+        let (sender, receiver) = sync_channel(2);
+        let queue = Queue { sender, metrics: metrics.clone() };
+        let place = Traces::off().follow(TraceContext { trace_id: 1, span_id: 2, sampled: true, state: None });
+        let span = Span {
+            name: "evaluate".into(),
+            kind: Kind::Consumer,
+            began: SystemTime::UNIX_EPOCH,
+            attributes: Attributes::new(),
+            events: Vec::new(),
+            error: None,
+        };
+        for _ in 0..5 {
+            queue.give(place.clone(), span.clone(), SystemTime::UNIX_EPOCH);
+        }
+        assert!(metrics.render().contains("stepup_trace_spans_dropped_total 3\n"), "{}", metrics.render());
+        queue.stop(Duration::from_millis(20)).await;
+        drop(receiver);
+    }
 }

@@ -28,6 +28,9 @@ pub struct Settings {
     pub instance: Option<String>,
 }
 
+/// What waits to be exported holds no more than this, in bytes: a span is a few names and numbers.
+pub const MEMORY: usize = 10 * 1024 * 1024;
+
 /// A handle that is cheap to clone; all clones share one queue.
 #[derive(Clone)]
 pub struct Traces(Option<Arc<On>>);
@@ -44,12 +47,12 @@ pub struct Place {
     pub context: TraceContext,
     /// The span that caused the work; none where the trace begins with it.
     parent: Option<u64>,
-    from: From,
+    cause: Cause,
 }
 
 /// Where the cause of a piece of work lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum Cause {
     /// In what a record says of itself.
     Elsewhere,
     /// In this process.
@@ -111,14 +114,14 @@ impl Traces {
     pub fn begin(&self, trace_id: u128) -> Option<Place> {
         let on = self.0.as_ref()?;
         let context = TraceContext { trace_id, span_id: new_span(), sampled: true, state: None };
-        is_kept(trace_id, on.sample).then_some(Place { context, parent: None, from: From::Here })
+        is_kept(trace_id, on.sample).then_some(Place { context, parent: None, cause: Cause::Here })
     }
 
     /// The place of work that a record with this context causes.
     pub fn follow(&self, context: TraceContext) -> Place {
         let parent = Some(context.span_id);
         let span_id = if context.sampled { new_span() } else { context.span_id };
-        Place { context: TraceContext { span_id, ..context }, parent, from: From::Elsewhere }
+        Place { context: TraceContext { span_id, ..context }, parent, cause: Cause::Elsewhere }
     }
 
     /// Ends the span of this place now. It is made where its trace is sampled, and only there.
@@ -148,7 +151,7 @@ impl Place {
     pub fn part(&self) -> Self {
         let span_id = if self.is_sampled() { new_span() } else { self.context.span_id };
         let context = TraceContext { span_id, ..self.context.clone() };
-        Self { context, parent: Some(self.context.span_id), from: From::Here }
+        Self { context, parent: Some(self.context.span_id), cause: Cause::Here }
     }
 
     /// The context that the work came with, for whoever takes it up again.
@@ -166,24 +169,23 @@ fn new_span() -> u64 {
 fn is_kept(trace_id: u128, share: f64) -> bool {
     const RANGE: u64 = 1 << 56;
     let place = u64::try_from(trace_id & u128::from(RANGE - 1)).unwrap_or(0);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "a share")]
     let rejected = ((1.0 - share) * RANGE as f64) as u64;
     place >= rejected
 }
 
-impl std::convert::From<&'static str> for Value {
+impl From<&'static str> for Value {
     fn from(text: &'static str) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl std::convert::From<String> for Value {
+impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl std::convert::From<i64> for Value {
+impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Whole(number)
     }
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!((place.parent, place.origin()), (Some(8), Some(context(true))));
         let part = place.part();
         assert_ne!(part.context.span_id, place.context.span_id);
-        assert_eq!((part.parent, part.from), (Some(place.context.span_id), From::Here));
+        assert_eq!((part.parent, part.cause), (Some(place.context.span_id), Cause::Here));
 
         let place = traces.follow(context(false));
         assert_eq!((&place.context, place.origin()), (&context(false), Some(context(false))));

@@ -128,11 +128,12 @@ fn hex(id: &[u8]) -> String {
 
 /// The value of an attribute as text.
 fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
-    match attributes.iter().find(|attribute| attribute.key == name)?.value.as_ref()?.value.as_ref()? {
-        any_value::Value::StringValue(text) => Some(text.clone()),
-        any_value::Value::IntValue(number) => Some(number.to_string()),
-        other => panic!("{name} is {other:?}"),
+    let value = attributes.iter().find(|attribute| attribute.key == name)?.value.as_ref()?.value.as_ref()?;
+    if let any_value::Value::IntValue(number) = value {
+        return Some(number.to_string());
     }
+    let any_value::Value::StringValue(text) = value else { panic!("{name} is {value:?}") };
+    Some(text.clone())
 }
 
 /// Writes an event with these headers.
@@ -175,7 +176,21 @@ fn a_trace_goes_on_from_the_event_to_the_outcome_and_others_are_let_alone() {
     processor.process.sigterm();
     assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
 
-    // What was sampled elsewhere is followed, nothing else.
+    only_the_sampled_trace_is_exported(&outside);
+    let evaluated = the_event_is_evaluated(&outside, &stack);
+    the_command_is_dispatched(&outside, &stack, &evaluated);
+    // What is not sampled is passed on as it came, and what has no trace gets none.
+    for (customer, parent) in [("customer-eight", Some(unsampled.as_str())), ("customer-nine", None)] {
+        for topic in ["commands", "outcomes"] {
+            assert_eq!(of_customer(&stack.read(topic), customer).header("traceparent"), parent, "{customer}");
+        }
+        let heard: Vec<_> = outside.calls_of(customer).into_iter().map(|call| call.parent).collect();
+        assert_eq!(heard, [parent.map(str::to_owned)], "{customer}");
+    }
+}
+
+#[track_caller]
+fn only_the_sampled_trace_is_exported(outside: &Outside) {
     let names: Vec<String> = outside.spans().into_iter().map(|(_, span)| span.name).collect();
     assert_eq!(names.len(), 5, "{names:?}");
     for (resource, span) in outside.spans() {
@@ -185,6 +200,16 @@ fn a_trace_goes_on_from_the_event_to_the_outcome_and_others_are_let_alone() {
         assert_eq!(attribute(&resource, "service.version").as_deref(), Some(env!("CARGO_PKG_VERSION")));
         assert_eq!(attribute(&resource, "service.instance.id").as_deref(), Some("pod-1"));
     }
+    let exported: Vec<u8> = outside.requests().concat();
+    let holds = |text: &str| exported.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(holds("acme"));
+    for secret in ["customer-", TOKEN, "123456"] {
+        assert!(!holds(secret), "{secret} is exported");
+    }
+}
+
+#[track_caller]
+fn the_event_is_evaluated(outside: &Outside, stack: &Stack) -> Span {
     let evaluated = outside.named("evaluate");
     let [evaluated] = evaluated.as_slice() else { panic!("{evaluated:?}") };
     assert_eq!(hex(&evaluated.parent_span_id), CAUSE);
@@ -195,8 +220,12 @@ fn a_trace_goes_on_from_the_event_to_the_outcome_and_others_are_let_alone() {
     let [decision] = evaluated.events.as_slice() else { panic!("{:?}", evaluated.events) };
     assert_eq!(attribute(&decision.attributes, "stepup.trigger").as_deref(), Some("withdrawal"));
     assert_eq!(attribute(&decision.attributes, "stepup.decision").as_deref(), Some("required"));
+    evaluated.clone()
+}
 
-    // The first call fails, so that the command is parked and taken a second time.
+/// The first call fails, so that the command is parked and taken a second time.
+#[track_caller]
+fn the_command_is_dispatched(outside: &Outside, stack: &Stack, evaluated: &Span) {
     let command = of_customer(&stack.read("commands"), "customer-seven");
     let context = |span: &Span| format!("00-{TRACE}-{}-01", hex(&span.span_id));
     assert_eq!(command.header("traceparent"), Some(context(evaluated).as_str()));
@@ -226,18 +255,6 @@ fn a_trace_goes_on_from_the_event_to_the_outcome_and_others_are_let_alone() {
     assert!(heard.iter().all(|call| call.state.as_deref() == Some(STATE)));
     let outcome = of_customer(&stack.read("outcomes"), "customer-seven");
     assert_eq!(outcome.header("traceparent"), Some(context(second).as_str()));
-
-    // What is not sampled is passed on as it came, and what has no trace gets none.
-    for (customer, parent) in [("customer-eight", Some(unsampled.as_str())), ("customer-nine", None)] {
-        for topic in ["commands", "outcomes"] {
-            assert_eq!(of_customer(&stack.read(topic), customer).header("traceparent"), parent, "{customer}");
-        }
-        assert!(outside.calls_of(customer).iter().all(|call| call.parent.as_deref() == parent), "{customer}");
-    }
-    let exported: Vec<u8> = outside.requests().concat();
-    for secret in ["customer-", TOKEN, "123456"] {
-        assert!(!exported.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{secret} is exported");
-    }
 }
 
 #[test]
