@@ -302,6 +302,24 @@ pub struct Dispatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Http {
     pub listen: SocketAddr,
+    /// Who may see the page at `/`.
+    pub console: Console,
+    pub console_ids: ConsoleIds,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    Off,
+    /// Whoever asks from this machine, as through a forwarded port.
+    Local,
+    All,
+}
+
+/// What the page at `/` shows of customers and events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleIds {
+    Masked,
+    Shown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! The pages that operators and their machines read: `/livez`, `/readyz`, `/metrics`.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json};
@@ -33,26 +34,36 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long connections in hand may take to end once the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
-/// The pages.
-pub fn router(metrics: Metrics, health: Health) -> Router {
+/// Who asks, for pages that are not for everybody.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// The pages for machines.
+fn router(metrics: Metrics, health: Health) -> Router {
     Router::new()
-        .route("/", get(index))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .with_state(health)
         .merge(Router::new().route("/metrics", get(render)).with_state(metrics))
 }
 
-/// Serves the pages until `shutdown`, then lets the connections in hand end. One request a connection: probes and
+/// Serves the pages, and `front` at `/`, until `shutdown`, then lets the connections in hand end. One request a connection: probes and
 /// scrapes are rare, and nothing idle is left to reap.
-pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shutdown: CancellationToken) {
-    let pages = router(metrics, health);
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    health: Health,
+    front: Option<Router>,
+    shutdown: CancellationToken,
+) {
+    let front = front.unwrap_or_else(|| Router::new().route("/", get(async || plain_front())));
+    let pages = router(metrics, health).merge(front);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let connections = TaskTracker::new();
     while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
-            Ok((connection, place)) => {
-                let (pages, shutdown) = (pages.clone(), shutdown.clone());
+            Ok((connection, peer, place)) => {
+                let (pages, shutdown) = (pages.clone().layer(Extension(peer)), shutdown.clone());
                 connections.spawn(async move {
                     answer(connection, pages, &shutdown).await;
                     drop(place);
@@ -74,10 +85,10 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health, shut
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (connection, _) = listener.accept().await?;
-    Ok((connection, place))
+    let (connection, peer) = listener.accept().await?;
+    Ok((connection, Peer(peer.ip()), place))
 }
 
 async fn answer(connection: TcpStream, pages: Router, shutdown: &CancellationToken) {
@@ -106,7 +117,8 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn index() -> String {
+/// The front page where there is no other.
+pub fn plain_front() -> String {
     format!("stepup {}: /livez /readyz /metrics\n", env!("CARGO_PKG_VERSION"))
 }
 
@@ -172,7 +184,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (metrics, health, shutdown) = (Metrics::new(4).unwrap(), Health::new(), CancellationToken::new());
-        let ended = tokio::spawn(serve(listener, metrics.clone(), health.clone(), shutdown.clone()));
+        let ended = tokio::spawn(serve(listener, metrics.clone(), health.clone(), None, shutdown.clone()));
         Server { at, metrics, health, shutdown, ended }
     }
 

@@ -8,8 +8,9 @@ use reqwest::Url;
 
 use super::settings::Settings;
 use super::{
-    Breaker, Config, ConfigError, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat, Metrics, Preferences,
-    Receipts, Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Traces, Windows, duration,
+    Breaker, Config, ConfigError, Console, ConsoleIds, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat,
+    Metrics, Preferences, Receipts, Redis, Role, Secret, SessionApi, Shadow, Source, Start, Store, Topics, Traces,
+    Windows, duration,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
@@ -39,10 +40,20 @@ pub(super) fn config(settings: &Settings) -> Result<Config, ConfigError> {
         windows: windows(settings)?,
         evaluate: evaluate(settings)?,
         dispatch: dispatch(settings)?,
-        http: Http { listen: settings.required("http.listen", |text| text.parse::<SocketAddr>().ok())? },
+        http: http(settings)?,
         log: log(settings)?,
         metrics: Metrics { max_tenants: settings.whole("metrics.max_tenants")? },
         traces: traces(settings)?,
+    })
+}
+
+fn http(settings: &Settings) -> Result<Http, ConfigError> {
+    let audiences = [("off", Console::Off), ("local", Console::Local), ("all", Console::All)];
+    let ids = [("masked", ConsoleIds::Masked), ("shown", ConsoleIds::Shown)];
+    Ok(Http {
+        listen: settings.required("http.listen", |text| text.parse::<SocketAddr>().ok())?,
+        console: settings.one_of("http.console", audiences)?,
+        console_ids: settings.one_of("http.console_ids", ids)?,
     })
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Config, Dispatch, Evaluate, Kafka, LogFormat, Preferences, Receipts, Redis, Role, SessionApi, Source, Start, Store,
-    Windows, duration, mask,
+    Config, Console, ConsoleIds, Dispatch, Evaluate, Kafka, LogFormat, Preferences, Receipts, Redis, Role, SessionApi,
+    Source, Start, Store, Windows, duration, mask,
 };
 use crate::domain::command::ReferenceChoice;
 use crate::domain::delivery::OnLostAnswer;
@@ -56,8 +56,19 @@ pub(super) fn lines(config: &Config) -> Lines {
         LogFormat::Json => "json",
         LogFormat::Pretty => "pretty",
     };
+    let console = match config.http.console {
+        Console::Off => "off",
+        Console::Local => "local",
+        Console::All => "all",
+    };
+    let ids = match config.http.console_ids {
+        ConsoleIds::Masked => "masked",
+        ConsoleIds::Shown => "shown",
+    };
     lines.extend([
         ("http.listen", config.http.listen.to_string().into()),
+        ("http.console", console.into()),
+        ("http.console_ids", ids.into()),
         ("log.format", format.into()),
         ("log.level", config.log.level.as_str().into()),
         ("metrics.max_tenants", config.metrics.max_tenants.into()),

@@ -333,6 +333,18 @@ pub const KEYS: &[KeyDoc] = &[
         Some("0.0.0.0:9090"),
         "Where /livez, /readyz and /metrics are served",
     ),
+    of(
+        "http.console",
+        Kind::OneOf(&["off", "local", "all"]),
+        Some("local"),
+        "Who sees the page at /: nobody, whoever asks from the same machine (as through a forwarded port), or everybody",
+    ),
+    of(
+        "http.console_ids",
+        Kind::OneOf(&["masked", "shown"]),
+        Some("masked"),
+        "Whether that page shows the ids of customers and events",
+    ),
     of("log.format", Kind::OneOf(&["json", "pretty"]), Some("json"), "How log lines look"),
     of(
         "log.level",

@@ -110,6 +110,8 @@ dispatch:
   park_after: 3s
 http:
   listen: 0.0.0.0:9090
+  console: local
+  console_ids: masked
 log:
   format: json
   level: info
@@ -204,6 +206,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("dispatch.pause", "1m", "1m", &[]),
     ("dispatch.park_after", "0s", "0s", &[]),
     ("http.listen", "[::1]:80", "\"[::1]:80\"", &[]),
+    ("http.console", "all", "all", &[]),
+    ("http.console_ids", "shown", "shown", &[]),
     ("log.format", "pretty", "pretty", &[]),
     ("log.level", "info,stepup=debug", "\"info,stepup=debug\"", &[]),
     ("metrics.max_tenants", "0", "0", &[]),

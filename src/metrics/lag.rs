@@ -9,6 +9,7 @@ use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::catalogue::Entry;
 use super::labels::Role;
+use super::totals::Behind;
 
 type Partitions = BTreeMap<(Role, String, i32), u64>;
 
@@ -34,6 +35,16 @@ impl Lag {
 
     pub(super) fn forget(&self, role: Role, topic: &str, partition: i32) {
         self.partitions().remove(&(role, topic.to_owned(), partition));
+    }
+
+    pub(super) fn all(&self) -> Vec<Behind> {
+        let of = |((role, topic, partition), records): (&(Role, String, i32), &u64)| Behind {
+            role: *role,
+            topic: topic.clone(),
+            partition: *partition,
+            records: *records,
+        };
+        self.partitions().iter().map(of).collect()
     }
 
     fn partitions(&self) -> MutexGuard<'_, Partitions> {

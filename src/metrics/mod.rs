@@ -8,6 +8,7 @@ mod labels;
 mod lag;
 mod series;
 mod tenants;
+mod totals;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -21,6 +22,7 @@ pub use labels::{
     ResponseClass, RetryReason, Role,
 };
 pub use tenants::{OTHER, TenantLabels, UNKNOWN};
+pub use totals::{Behind, Spread, Totals};
 
 use crate::domain::control::{self, Control, State};
 use crate::domain::decide::Decision;
@@ -98,6 +100,7 @@ impl Metrics {
 impl Metrics {
     /// `n` events reached their end. No tenant: it could not be read. No type: it is not known or could not be read.
     pub fn events(&self, tenant: Option<&TenantId>, activity: Option<ActivityType>, result: EventResult, n: u64) {
+        self.0.sums.event(result, n);
         let row = activity.map_or(ActivityType::ALL.len(), |activity| activity as usize);
         let tenant = self.0.tenants.of(tenant);
         tenant.events.add(row * EventResult::ALL.len() + result as usize, n, || {
@@ -110,6 +113,7 @@ impl Metrics {
     pub fn decisions(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision, n: u64) {
         let tenant = self.0.tenants.of(Some(tenant));
         let cell = cell(trigger, &Decision::NAMES, decision.name());
+        self.0.sums.decision(cell, n);
         tenant.decisions.add(cell, n, || {
             self.0.decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
         });
@@ -178,6 +182,7 @@ impl Metrics {
     /// An outcome was acknowledged.
     pub fn outcome(&self, tenant: &TenantId, trigger: Trigger, ending: &Ending) {
         let tenant = self.0.tenants.of(Some(tenant));
+        self.0.sums.outcome(ending.status());
         tenant.outcomes.add(cell(trigger, &Ending::STATUSES, ending.status()), 1, || {
             self.0.outcomes.with_label_values(&[tenant.label.as_str(), trigger.name(), ending.status()])
         });

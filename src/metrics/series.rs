@@ -16,6 +16,7 @@ use super::labels::{
 };
 use super::lag::Lag;
 use super::tenants::TenantLabels;
+use super::totals::Sums;
 use crate::domain::decide::Decision;
 use crate::domain::outcome::{Ending, RejectCode};
 use crate::domain::trigger::{ActivityType, Trigger};
@@ -24,6 +25,7 @@ use crate::domain::trigger::{ActivityType, Trigger};
 pub(super) struct Series {
     pub(super) registry: Registry,
     pub(super) tenants: TenantLabels<TenantSeries>,
+    pub(super) sums: Sums,
     pub(super) events: IntCounterVec,
     pub(super) decisions: IntCounterVec,
     pub(super) commands: IntCounterVec,
@@ -158,6 +160,7 @@ impl Series {
         to.register(Box::new(lag.clone()))?;
         Ok(Self {
             tenants: TenantLabels::new(max_tenants, TenantSeries::new),
+            sums: Sums::new(),
             events: counters(&to, &catalogue::EVENTS)?,
             decisions: counters(&to, &catalogue::DECISIONS)?,
             commands: counters(&to, &catalogue::COMMANDS)?,

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::console::Console;
 use super::processor::Processor;
 use super::session_api::{self, Simulator, SimulatorSettings};
 use super::synthetic::{Cast, Synthetic};
@@ -82,6 +83,15 @@ const TENANTS: [(&str, &str); 3] = [
     ("tenant-2", r#"{"is_reuse_kyc_enabled":false,"updated_at":"2026-01-03T00:00:00Z"}"#),
 ];
 
+const TOPICS: [&str; 6] = [
+    "activity",
+    "verification-commands",
+    "stepup-shadow-commands",
+    "verification-outcomes",
+    "stepup-retries",
+    "stepup-dead-letters",
+];
+
 /// How long what was sent may take to come to its end once the customers are gone.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -92,15 +102,8 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
         std::fs::write(preferences.path().join(format!("{tenant}.json")), document)?;
     }
     let cluster = MockCluster::new(1).context("the mock broker does not start")?;
-    for (topic, partitions) in [
-        ("activity", 8),
-        ("verification-commands", 8),
-        ("stepup-shadow-commands", 8),
-        ("verification-outcomes", 8),
-        ("stepup-retries", 8),
-        ("stepup-dead-letters", 8),
-    ] {
-        cluster.create_topic(topic, partitions, 1).with_context(|| format!("topic {topic}"))?;
+    for topic in TOPICS {
+        cluster.create_topic(topic, 8, 1).with_context(|| format!("topic {topic}"))?;
     }
     let brokers = cluster.bootstrap_servers();
 
@@ -115,7 +118,9 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let health = Health::new();
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
     let metrics_address = listener.local_addr()?;
-    let serving = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), ending.clone()));
+    let console = Console::new(&config, metrics.clone(), health.clone());
+    let front = console.as_ref().map(|console| console.serve(&ending));
+    let serving = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), front, ending.clone()));
 
     let stop_roles = CancellationToken::new();
     let processor = Processor {
@@ -125,6 +130,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
         health,
         stop: stop_roles.clone(),
         traces: Traces::off(),
+        console,
     };
     let working = tokio::spawn(async move { processor.work().await });
     let followed = Followed::default();
@@ -135,7 +141,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
         (true, Colour::Off) => Style::Table,
         (true, Colour::On) => Style::ColouredTable,
     };
-    let mut view = View::new(!args.quiet, style, &format!("http://{metrics_address}/metrics"));
+    let mut view = View::new(!args.quiet, style, &format!("http://{metrics_address}/"));
     let began = Instant::now();
     let sent = drive(&args, &brokers, &metrics, &followed, &mut view, &stop).await?;
     let figures = settle(sent, began, &metrics, &followed, &mut view).await;

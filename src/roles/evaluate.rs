@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
+use super::console::{Console, MOST_TOLD, Told};
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
 use super::walk::{self, Arrival, Keep, Ledgers, Tested, Windowed};
@@ -63,6 +64,8 @@ pub struct Evaluate<W, C, K, S> {
     /// Where decided batches go to be decided by the candidate preferences, if there are any.
     pub candidate: Option<Beside>,
     pub traces: Traces,
+    /// The page that shows the last decisions, where there is one.
+    pub console: Option<Console>,
 }
 
 /// A batch whose bets are recorded.
@@ -340,6 +343,16 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             self.metrics.events(Some(tenant), None, EventResult::UnknownType, 1);
         }
         self.metrics.late_bets(recorded.windowed.late_bets);
+        if let Some(console) = &self.console {
+            let told = tested.iter().rev().filter_map(|one| {
+                let event = &recorded.arrivals[one.event].event;
+                let position = recorded.batch.position(recorded.records[one.event])?;
+                Told::new(event, || position.source(), one.trigger, &one.decision, now)
+            });
+            let mut told: Vec<Told> = told.take(MOST_TOLD).collect();
+            told.reverse();
+            console.tell(told);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod background;
 pub mod backtest;
 pub mod check;
+pub mod console;
 pub mod controls;
 pub mod demo;
 pub mod dispatch;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::console::Console;
 use super::controls::{self, Board, Known};
 use super::dispatch::Dispatch;
 use super::evaluate::Evaluate;
@@ -43,6 +44,8 @@ pub struct Processor<S> {
     pub health: Health,
     pub stop: CancellationToken,
     pub traces: Traces,
+    /// The page that shows what is decided, where there is one.
+    pub console: Option<Console>,
 }
 
 /// What has been started.
@@ -103,7 +106,12 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
             guard: Guard::new(&config.evaluate, started.controls.clone(), self.metrics.clone()),
             candidate: self.candidate(&started.side)?,
             traces: self.traces.clone(),
+            console: self.console.clone(),
         };
+        if let Some(console) = &self.console {
+            let known = Arc::clone(preferences);
+            console.show_preferences(move |most| known.snapshot(most));
+        }
         let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
         let mut consumer = Consumer::start(wiring::evaluate_input(config), observer).context("kafka")?;
         let activity = consumer.lanes.remove(0);

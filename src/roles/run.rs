@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::console::Console;
 use super::processor::Processor;
 use super::{background, dispatch, wiring};
 use crate::config::{self, Config, Store};
@@ -38,10 +39,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         "stepup starts"
     );
     let serving = CancellationToken::new();
-    let server = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), serving.clone()));
+    let console = Console::new(&config, metrics.clone(), health.clone());
+    let front = console.as_ref().map(|console| console.serve(&serving));
+    let server = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), front, serving.clone()));
     let store = wiring::redis(&config, &metrics);
     let traces = traces(&config, &metrics)?;
-    let processor = Processor { config, store, metrics, health, stop, traces };
+    let processor = Processor { config, store, metrics, health, stop, traces, console };
     let worked = work(&processor).await;
     processor.traces.stop(LAST_SPANS).await;
     serving.cancel();

@@ -191,3 +191,26 @@ fn what_is_kept_of_a_busy_customer_does_not_grow() {
     });
     assert!(kept() >= 500 * 18, "what counts is kept");
 }
+
+#[test]
+fn the_page_at_the_front_tells_what_is_decided_and_why_and_masks_who() {
+    let stack = Stack::new("front", 1, &[("acme", ON)]);
+    let processor = stack.run("evaluate,dispatch");
+    stack.produce(&change("somebody"));
+    stack.outcomes(1);
+    let page = wait_for(PATIENCE, "the decision is on the page", || {
+        processor
+            .page("/")
+            .and_then(|page| if page.contains("every event of this kind") { Ok(page) } else { Err(page) })
+    });
+    let at = format!("{}[0]@0", stack.topic("activity"));
+    for part in ["<!doctype html>", "refresh", "password_change", "acme", "session_created", &at] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("somebody"), "{page}");
+    assert!(!processor.page("/?still").unwrap().contains("http-equiv=\"refresh\""));
+
+    let silent = stack.run_with("evaluate", &[("STEPUP__HTTP__CONSOLE", "off")]);
+    silent.until_ready();
+    assert!(silent.page("/").unwrap().contains("/livez /readyz /metrics"));
+}

@@ -83,6 +83,11 @@ impl Batch {
         self.bytes.len() + self.header_bytes
     }
 
+    /// Where the record in a place of the batch stands in its input.
+    pub fn position(&self, place: usize) -> Option<&Position> {
+        self.entries.get(place).map(|entry| &entry.position)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         self.entries.iter().map(|entry| Record {
             position: &entry.position,

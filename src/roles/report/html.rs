@@ -18,6 +18,15 @@ const SECTIONS_AT_A_GLANCE: usize = 4;
 impl Page {
     /// The page as one HTML file. Whatever its texts hold, they stay texts.
     pub fn render(&self) -> String {
+        self.html(None)
+    }
+
+    /// The same, for a server whose page a browser is to read again after so many seconds.
+    pub fn render_again_after(&self, seconds: u32) -> String {
+        self.html(Some(seconds))
+    }
+
+    fn html(&self, again: Option<u32>) -> String {
         let page = self.plain();
         let html = PageHtml {
             page: &page,
@@ -25,6 +34,7 @@ impl Page {
             contents: page.sections.len() > SECTIONS_AT_A_GLANCE,
             css: CSS,
             script: SCRIPT,
+            again,
             css_hash: hash(CSS),
             script_hash: hash(SCRIPT),
         };
@@ -50,6 +60,9 @@ fn hash(text: &str) -> String {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
+{%- if let Some(seconds) = again %}
+<meta http-equiv="refresh" content="{{ seconds }}">
+{%- endif %}
 <title>{{ page.title }}</title>
 <style>{{ css|safe }}</style>
 </head>
@@ -122,6 +135,7 @@ struct PageHtml<'a> {
     contents: bool,
     css: &'static str,
     script: &'static str,
+    again: Option<u32>,
     css_hash: String,
     script_hash: String,
 }
