@@ -47,7 +47,7 @@ pub struct DemoArgs {
     /// Which customers, and what they do: the same seed gives the same.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Where /metrics, /livez and /readyz are served; port 0 takes a free one.
+    /// Where /, /metrics, /livez and /readyz are served; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: std::net::SocketAddr,
     /// Show nothing while it runs, only the summary.

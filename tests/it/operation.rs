@@ -159,7 +159,7 @@ fn the_demo_shows_sessions_loses_nothing_and_ends_by_itself() {
     assert!(summary.contains("(0 did not)"), "{summary}");
     assert!(summary.contains("commands without an outcome 0, outcomes that came twice 0"), "{summary}");
     assert!(!summary.contains("(0 sessions)"), "{summary}");
-    assert!(demo.stderr().contains("/metrics"), "{}", demo.stderr());
+    assert!(demo.stderr().contains("http://127.0.0.1:"), "{}", demo.stderr());
 }
 
 #[test]
