@@ -132,6 +132,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
         traces: Traces::off(),
         console,
     };
+    processor.register();
     let working = tokio::spawn(async move { processor.work().await });
     let followed = Followed::default();
     let following = follow::start(&brokers, followed.clone(), ending.clone())?;

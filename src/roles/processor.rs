@@ -57,6 +57,16 @@ struct Started {
 }
 
 impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 'static> Processor<S> {
+    /// Puts the roles on the board of health. Their store is there as soon as it answered, which one in memory has.
+    pub fn register(&self) {
+        for role in self.config.roles.iter().copied().map(wiring::role) {
+            self.health.register(role, wiring::needs(role));
+            if self.config.windows.store == config::Store::Memory {
+                self.health.ready(role, Dependency::Redis);
+            }
+        }
+    }
+
     /// Starts the configured roles and works until they are told to stop.
     pub async fn work(&self) -> anyhow::Result<()> {
         let preferences = Arc::new(wiring::preferences(&self.config, &self.metrics)?);

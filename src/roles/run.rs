@@ -61,9 +61,7 @@ fn traces(config: &Config, metrics: &Metrics) -> anyhow::Result<Traces> {
 
 async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {
     let roles: Vec<_> = processor.config.roles.iter().copied().map(wiring::role).collect();
-    for role in &roles {
-        processor.health.register(*role, wiring::needs(*role));
-    }
+    processor.register();
     let reminding = CancellationToken::new();
     let _ends = reminding.clone().drop_guard();
     let health = processor.health.clone();

@@ -24,7 +24,7 @@ pub(super) fn render(board: &Board, stands_still: bool) -> String {
             "Now",
             vec![Block::Figures(view.figures()), Block::Table(view.standing()), Block::Chart(view.course())],
         ),
-        section("Decisions", vec![Block::Table(view.rates()), Block::Table(view.recent())]),
+        section("Decisions", vec![Block::Table(view.recent()), Block::Table(view.rates())]),
         section("Behind", vec![Block::Table(view.latency()), Block::Table(view.partitions())]),
         section("Endings", vec![Block::Table(view.endings())]),
         section("Preferences", vec![Block::Table(view.preferences())]),
