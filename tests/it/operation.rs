@@ -157,7 +157,7 @@ fn the_demo_shows_sessions_loses_nothing_and_ends_by_itself() {
     let summary = demo.stdout();
     assert!(status.success(), "{}", demo.stderr());
     assert!(summary.contains("(0 did not)"), "{summary}");
-    assert!(summary.contains("commands without an outcome 0, outcomes that came twice 0"), "{summary}");
+    assert!(summary.contains("commands without an outcome 0, with two different ones 0"), "{summary}");
     assert!(!summary.contains("(0 sessions)"), "{summary}");
     assert!(demo.stderr().contains("http://127.0.0.1:"), "{}", demo.stderr());
 }

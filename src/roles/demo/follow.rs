@@ -25,8 +25,9 @@ struct Seen {
     why: HashMap<CommandId, String>,
     recent: VecDeque<String>,
     commands: HashSet<CommandId>,
-    outcomes: HashSet<CommandId>,
-    repeated_outcomes: u64,
+    /// The reference of each command's outcome.
+    outcomes: HashMap<CommandId, String>,
+    asked_twice: HashSet<CommandId>,
 }
 
 const RECENT: usize = 6;
@@ -49,12 +50,12 @@ impl Followed {
     /// Commands on the topic that have no outcome.
     pub(super) fn lost(&self) -> usize {
         let seen = self.seen();
-        seen.commands.difference(&seen.outcomes).count()
+        seen.commands.iter().filter(|command| !seen.outcomes.contains_key(*command)).count()
     }
 
-    /// Outcomes that came more than once.
-    pub(super) fn repeated(&self) -> u64 {
-        self.seen().repeated_outcomes
+    /// Commands with two different outcomes. A repeated event brings its command again, and with it the same outcome.
+    pub(super) fn asked_twice(&self) -> usize {
+        self.seen().asked_twice.len()
     }
 
     fn command(&self, payload: &[u8]) {
@@ -72,10 +73,13 @@ impl Followed {
     fn outcome(&self, payload: &[u8]) {
         let Ok(outcome) = outcome::decode(payload) else { return };
         let mut seen = self.seen();
-        if !seen.outcomes.insert(outcome.command) {
-            seen.repeated_outcomes += 1;
+        if let Some(known) = seen.outcomes.get(&outcome.command) {
+            if *known != outcome.reference {
+                seen.asked_twice.insert(outcome.command);
+            }
             return;
         }
+        seen.outcomes.insert(outcome.command, outcome.reference);
         let why = seen.why.remove(&outcome.command).unwrap_or_else(|| outcome.trigger.name().replace('_', " "));
         let end = match &outcome.ending {
             Ending::SessionCreated(_) => "asked for a selfie",

@@ -266,9 +266,9 @@ pub(super) fn summary(figures: &Figures, followed: &Followed) -> String {
     let _ = writeln!(text, "outcomes            {:>8} ({} sessions)", figures.outcomes, figures.sessions);
     let _ = writeln!(
         text,
-        "commands without an outcome {}, outcomes that came twice {}",
+        "commands without an outcome {}, with two different ones {}",
         followed.lost(),
-        followed.repeated()
+        followed.asked_twice()
     );
     let _ = writeln!(text, "event → command     {}", latency(&figures.command_latency));
     let _ = writeln!(text, "command → outcome   {}", latency(&figures.session_latency));
