@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use stepup::edge::kafka::Connection;
 use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, Headers, LaneSettings, Observer, Settled, StartAt};
+use stepup::edge::kafka::records::Position;
 use tokio::sync::mpsc::Receiver;
 
 use crate::services::{create_topic, kafka, produce, unique, wait_until};
@@ -51,6 +52,10 @@ impl Observer for Seen {
 }
 
 fn join(topic: &str, seen: &Arc<Seen>) -> Consumer {
+    join_committing(topic, seen, Duration::from_millis(100))
+}
+
+fn join_committing(topic: &str, seen: &Arc<Seen>, commit_interval: Duration) -> Consumer {
     let settings = ConsumerSettings {
         connection: Connection { brokers: kafka().to_owned(), ..Connection::default() },
         group_id: format!("{topic}-group"),
@@ -62,7 +67,7 @@ fn join(topic: &str, seen: &Arc<Seen>) -> Consumer {
         }],
         start: StartAt::Earliest,
         revoke_budget: Duration::from_millis(500),
-        commit_interval: Duration::from_millis(100),
+        commit_interval,
         linger: Duration::from_millis(2),
     };
     Consumer::start(settings, Arc::<Seen>::clone(seen)).unwrap()
@@ -133,4 +138,40 @@ async fn what_is_finished_is_committed_while_it_runs_and_that_is_known() {
     wait_until(PATIENCE, "the last one is committed", || consumer.progress.settled(last) == Settled::Committed);
     assert!(seen.commits.load(Ordering::SeqCst) > 0);
     consumer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_finished_last_is_not_uncommitted_by_what_the_client_had_kept_for_its_next_commit() {
+    let topic = unique("kept");
+    create_topic(kafka(), &topic, 1);
+    let seen = Arc::new(Seen::default());
+    // The client commits by itself only long after this test, and is given what is finished every two seconds.
+    let mut first = join_committing(&topic, &seen, Duration::from_secs(8));
+    write(&topic, "early", 5);
+    let early = take(&mut first, 5).await;
+    wait_until(PATIENCE, "they are at hand", || seen.open.load(Ordering::SeqCst) == 5);
+    first.progress.finish(early.iter());
+    wait_until(PATIENCE, "the client has them", || seen.open.load(Ordering::SeqCst) == 0);
+    write(&topic, "late", 5);
+    let late = take(&mut first, 5).await;
+    first.progress.finish(late.iter());
+    first.stop().await;
+
+    let seen = Arc::new(Seen::default());
+    let mut second = join(&topic, &seen);
+    take_all(&mut second, &seen);
+    let new = write(&topic, "new", 1);
+    wait_until(PATIENCE, "the last one is read", || seen.payloads.lock().unwrap().contains(&new[0]));
+    assert_eq!(*seen.payloads.lock().unwrap(), HashSet::from_iter(new), "nothing else is read again");
+    second.stop().await;
+}
+
+/// Takes so many records and leaves them open.
+async fn take(consumer: &mut Consumer, records: usize) -> Vec<Position> {
+    let mut positions = Vec::new();
+    while positions.len() < records {
+        let batch = consumer.lanes[0].recv().await.unwrap();
+        positions.extend(batch.iter().map(|record| record.position.clone()));
+    }
+    positions
 }

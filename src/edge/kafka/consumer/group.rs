@@ -209,6 +209,8 @@ pub(super) fn commit<C: ConsumerContext>(
 ) {
     let list = group.to_commit(only);
     if list.count() > 0 {
+        // When partitions go the client commits once more what it was last given: an older position would stand then.
+        let _ = consumer.store_offsets(&list);
         let done = consumer.commit(&list, CommitMode::Sync);
         group.commit_answered(&offsets_of(&list), done.as_ref().err());
     }
