@@ -13,7 +13,8 @@ use crate::domain::delivery::RetryPolicy;
 use crate::domain::ids::TenantId;
 use crate::edge::credentials::Credentials;
 use crate::edge::kafka::Connection;
-use crate::edge::kafka::consumer::{ConsumerSettings, Headers, LaneSettings, Observer, StartAt};
+use crate::edge::kafka::consumer::{ConsumerSettings, LaneSettings, Observer, StartAt};
+use crate::edge::kafka::headers::Headers;
 use crate::edge::preferences::{
     self, CredentialAnswer, DirectoryPreferences, Fetched, HttpPreferences, PreferencesCache, PreferencesSource,
 };

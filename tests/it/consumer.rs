@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stepup::edge::kafka::Connection;
-use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, Headers, LaneSettings, Observer, Settled, StartAt};
+use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, LaneSettings, Observer, Settled, StartAt};
+use stepup::edge::kafka::headers::Headers;
 use stepup::edge::kafka::records::Position;
 use tokio::sync::mpsc::Receiver;
 

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseRecord, FutureProducer, FutureRecord, Producer as _,
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use stepup::edge::kafka::Connection;
+use stepup::edge::kafka::headers::Headers;
 use stepup::edge::kafka::range::{Bound, Next, RangeReader, RangeSettings, Span};
 use stepup::edge::recording::Recording;
 use tempfile::TempDir;
@@ -96,6 +97,7 @@ impl Topic {
             topics: vec![self.name.clone()],
             from: Bound::Edge,
             to: Bound::Edge,
+            headers: Headers::Dropped,
             patience: PATIENCE,
         })
         .unwrap();
@@ -362,6 +364,7 @@ fn brokers_that_come_back_are_waited_for_and_others_are_given_up() {
             topics: vec!["away".to_owned()],
             from: Bound::Edge,
             to: Bound::Edge,
+            headers: Headers::Dropped,
             patience,
         })
         .unwrap()

@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::{Receiver, channel};
 
+use super::headers::Headers;
 use super::records::Batch;
 use super::{ClientError, Connection};
 
@@ -49,15 +50,6 @@ pub struct LaneSettings {
     /// Batches that may wait to be taken.
     pub capacity: usize,
     pub headers: Headers,
-}
-
-/// Whether records come with their headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Headers {
-    Kept,
-    /// Those of these names.
-    Named(&'static [&'static str]),
-    Dropped,
 }
 
 /// Where a group begins that has no position.

@@ -6,6 +6,7 @@
 pub mod committed;
 pub mod consumer;
 pub mod find;
+pub mod headers;
 pub mod loader;
 pub mod offsets;
 pub mod probe;

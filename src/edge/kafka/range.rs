@@ -12,11 +12,12 @@ use std::time::Duration;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::time::Instant;
 
+use super::headers::{Headers, headers};
 use super::{ClientError, Connection};
 
 mod plan;
@@ -38,6 +39,7 @@ pub struct RangeSettings {
     pub topics: Vec<String>,
     pub from: Bound,
     pub to: Bound,
+    pub headers: Headers,
     /// After so much time without any record the range is given up.
     pub patience: Duration,
 }
@@ -71,7 +73,10 @@ pub struct RangeRecord<'a> {
     pub offset: i64,
     /// The broker's or the sender's time of the record, in milliseconds since 1970.
     pub timestamp: Option<i64>,
+    pub key: Option<&'a [u8]>,
     pub payload: Option<&'a [u8]>,
+    /// At most 64 of them; none unless they were asked for.
+    pub headers: &'a [(String, Vec<u8>)],
 }
 
 /// What the next look brought.
@@ -102,11 +107,43 @@ struct Lane {
     span: Span,
     queue: PartitionQueue<RangeContext>,
     state: State,
+    record: Held,
+    kept: Headers,
+}
+
+/// A record that waits for its turn.
+struct Held {
     /// The time of the last record; one that has none comes right behind it.
     time: i64,
     timestamp: Option<i64>,
-    has_payload: bool,
-    payload: Vec<u8>,
+    key: Option<Vec<u8>>,
+    payload: Option<Vec<u8>>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Held {
+    fn nothing() -> Self {
+        Self { time: i64::MIN, timestamp: None, key: None, payload: None, headers: Vec::new() }
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>, kept: Headers) {
+        self.timestamp = message.timestamp().to_millis();
+        self.time = self.timestamp.unwrap_or(self.time);
+        keep(&mut self.key, message.key());
+        keep(&mut self.payload, message.payload());
+        self.headers = headers(message, kept);
+    }
+}
+
+/// Takes bytes over into memory that is there already.
+fn keep(place: &mut Option<Vec<u8>>, bytes: Option<&[u8]>) {
+    match (place.as_mut(), bytes) {
+        (Some(kept), Some(bytes)) => {
+            kept.clear();
+            kept.extend_from_slice(bytes);
+        }
+        (_, bytes) => *place = bytes.map(<[u8]>::to_vec),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,9 +199,8 @@ impl RangeReader {
             // Split off before the assignment: what is fetched in between would go to the common queue.
             let queue = consumer.split_partition_queue(&span.topic, span.partition);
             let queue = queue.ok_or_else(|| refused(KafkaError::Canceled))?;
-            let state = State::Reading;
-            let (time, timestamp, has_payload, payload) = (i64::MIN, None, false, Vec::new());
-            lanes.push(Lane { span, queue, state, time, timestamp, has_payload, payload });
+            let (state, record) = (State::Reading, Held::nothing());
+            lanes.push(Lane { span, queue, state, record, kept: settings.headers });
         }
         consumer.assign(&assignment).map_err(ClientError::Refused)?;
         let wanting = (0..lanes.len()).rev().collect();
@@ -175,7 +211,7 @@ impl RangeReader {
     pub fn next_record(&mut self) -> Result<Next<'_>, RangeError> {
         while let Some(place) = self.wanting.last().copied() {
             match self.look(place)? {
-                Look::Held => self.held.push(Reverse((self.lanes[place].time, place))),
+                Look::Held => self.held.push(Reverse((self.lanes[place].record.time, place))),
                 Look::Ended => {}
                 Look::Nothing => {
                     self.serve()?;
@@ -196,8 +232,10 @@ impl RangeReader {
             topic: &lane.span.topic,
             partition: lane.span.partition,
             offset,
-            timestamp: lane.timestamp,
-            payload: lane.has_payload.then_some(&lane.payload),
+            timestamp: lane.record.timestamp,
+            key: lane.record.key.as_deref(),
+            payload: lane.record.payload.as_deref(),
+            headers: &lane.record.headers,
         }))
     }
 
@@ -235,11 +273,7 @@ impl RangeReader {
                     if offset >= lane.span.end {
                         continue;
                     }
-                    lane.timestamp = message.timestamp().to_millis();
-                    lane.time = lane.timestamp.unwrap_or(lane.time);
-                    lane.has_payload = message.payload().is_some();
-                    lane.payload.clear();
-                    lane.payload.extend_from_slice(message.payload().unwrap_or_default());
+                    lane.record.take(&message, lane.kept);
                     return Ok(Look::Held);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => lane.state = State::AtEnd,

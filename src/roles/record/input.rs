@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::domain::ids::Source;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::edge::kafka::headers::Headers;
 use crate::edge::kafka::range::{Next, RangeReader, RangeSettings, Span};
 use crate::edge::recording::{LONGEST_LINE, Recording};
 use crate::roles::place::Place;
@@ -76,6 +77,7 @@ impl Input {
             topics,
             from: args.from.bound(now),
             to: args.to.bound(now),
+            headers: Headers::Dropped,
             patience: PATIENCE,
         };
         let reader = RangeReader::open(&settings).with_context(|| format!("kafka {}", config.kafka.brokers))?;

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
+use crate::edge::kafka::headers::Headers;
 use crate::edge::kafka::range::{self, RangeReader, RangeSettings};
 use crate::edge::recording::Recording;
 use crate::roles::synthetic::{Cast, MIX, Nature, Synthetic};
@@ -137,6 +138,7 @@ impl Input {
             topics: vec![topic.clone()],
             from: args.from.bound(now),
             to: args.to.bound(now),
+            headers: Headers::Dropped,
             patience: PATIENCE,
         };
         let range = RangeReader::open(&settings).with_context(|| format!("--from-topic {topic}"))?;

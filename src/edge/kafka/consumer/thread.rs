@@ -7,14 +7,15 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
+use super::super::headers::headers;
 use super::super::records::{Batch, Position};
 use super::callbacks::{self, GroupContext};
 use super::group::{self, Group};
-use super::{ConsumerSettings, Headers, LaneSettings, create};
+use super::{ConsumerSettings, LaneSettings, create};
 
 /// The most bytes of one batch.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -277,18 +278,4 @@ impl Thread {
             .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
             .collect()
     }
-}
-
-/// What is kept of a record's headers, at most 64 of them.
-fn headers(message: &BorrowedMessage<'_>, kept: Headers) -> Vec<(String, Vec<u8>)> {
-    let wanted = |name: &str| match kept {
-        Headers::Kept => true,
-        Headers::Named(names) => names.contains(&name),
-        Headers::Dropped => false,
-    };
-    let all = message.headers().filter(|_| kept != Headers::Dropped);
-    all.map_or_else(Vec::new, |all| {
-        let some = all.iter().take(64).filter(|header| wanted(header.key));
-        some.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
-    })
 }

@@ -1,0 +1,29 @@
+//! How much of a record's headers is kept as it is read.
+
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+
+/// The most headers of one record.
+const MOST: usize = 64;
+
+/// Whether records come with their headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Headers {
+    Kept,
+    /// Those of these names.
+    Named(&'static [&'static str]),
+    Dropped,
+}
+
+/// What is kept of a record's headers, at most 64 of them.
+pub(super) fn headers(message: &BorrowedMessage<'_>, kept: Headers) -> Vec<(String, Vec<u8>)> {
+    let wanted = |name: &str| match kept {
+        Headers::Kept => true,
+        Headers::Named(names) => names.contains(&name),
+        Headers::Dropped => false,
+    };
+    let all = message.headers().filter(|_| kept != Headers::Dropped);
+    all.map_or_else(Vec::new, |all| {
+        let some = all.iter().take(MOST).filter(|header| wanted(header.key));
+        some.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
+    })
+}
