@@ -5,6 +5,7 @@
 
 mod architecture;
 mod backtest;
+mod browser;
 mod chart;
 mod consumer;
 mod controls;

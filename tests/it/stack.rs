@@ -183,6 +183,11 @@ pub struct Processor {
 }
 
 impl Processor {
+    /// The address of a page.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.pages)
+    }
+
     /// The status of a page and its text; an error where nothing answers.
     pub fn page(&self, path: &str) -> Result<String, String> {
         get(&format!("{}{path}", self.pages))

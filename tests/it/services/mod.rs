@@ -82,6 +82,6 @@ fn free_port() -> u16 {
 
 /// An environment variable of the test run; an empty one counts as absent.
 #[allow(clippy::disallowed_methods, reason = "the test run is told by its environment where its services are")]
-fn environment(name: &str) -> Option<String> {
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
