@@ -289,7 +289,7 @@ async fn ask<C: Claims>(
                 cooldown,
                 retention,
             },
-            ttl: retention.saturating_add(cooldown).saturating_add(outlive),
+            ttl: claims_ttl(retention, cooldown, outlive),
         });
     }
     let (of_live, of_shadow) = tokio::try_join!(live.put(&claims.live), shadow.put(&claims.shadow))?;
@@ -298,6 +298,11 @@ async fn ask<C: Claims>(
         answers[place] = Some(answer);
     }
     Ok(answers)
+}
+
+/// How long claims are to be kept from now.
+pub fn claims_ttl(retention: Duration, cooldown: Duration, outlive: Duration) -> Duration {
+    retention.saturating_add(cooldown).saturating_add(outlive)
 }
 
 /// What one ledger is asked in one go.
