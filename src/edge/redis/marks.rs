@@ -156,9 +156,8 @@ fn swap(key: &str, number: Era, to: &str, ttl: std::time::Duration) -> Cmd {
 }
 
 fn all_done<'a>(mut answers: impl Iterator<Item = &'a Value>) -> Result<bool, Failure> {
-    answers.try_fold(true, |all, answer| match answer {
-        Value::Int(1) => Ok(all),
-        Value::Int(0) => Ok(false),
-        _ => Err(not_understood()),
+    answers.try_fold(true, |all, answer| {
+        let Value::Int(done) = answer else { return Err(not_understood()) };
+        Ok(all && *done == 1)
     })
 }
