@@ -17,6 +17,7 @@ mod packaging;
 mod readme;
 mod receipts;
 mod record;
+mod redrive;
 mod replay;
 mod report;
 mod schemas;
