@@ -13,10 +13,13 @@ use stepup::roles::forget::ForgetArgs;
 use stepup::roles::hold::in_full;
 use stepup::roles::pause::{PauseArgs, ResumeArgs};
 use stepup::roles::record::RecordArgs;
+use stepup::roles::redrive::RedriveArgs;
 use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
+use stepup::roles::{
+    backtest, check, demo, explain, forget, pause, record, redrive, release, replay, run, schema, session_api,
+};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -42,6 +45,8 @@ enum Verb {
     Explain(ExplainArgs),
     /// Write a range of a topic to a file, with names of people replaced on request.
     Record(Box<RecordArgs>),
+    /// Send dead letters back to where they came from.
+    Redrive(Box<RedriveArgs>),
     /// Stop asking customers at once: for one tenant, one trigger or all.
     Pause(PauseArgs),
     /// End a pause.
@@ -173,6 +178,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             let config = args.config().map(|path| load(path, None)).transpose()?;
             block_on(async { record::run(*args, config, shutdown::token()?).await })?;
         }
+        Verb::Redrive(args) => redrive_letters(*args)?,
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();
             telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;
@@ -181,6 +187,14 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn redrive_letters(args: RedriveArgs) -> Result<(), Failure> {
+    args.check().map_err(Failure::Usage)?;
+    let config = load(args.config(), None)?;
+    let colour = telemetry::stderr_colour();
+    telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+    Ok(block_on(async { redrive::run(args, config, shutdown::token()?).await })?)
 }
 
 /// The configuration, with the roles of the command line over it as if they came from the environment.

@@ -36,7 +36,7 @@ use crate::metrics::{EventResult, HeldReason, Metrics};
 use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
-use crate::wire::{command, receipt, window};
+use crate::wire::{command, receipt, redrive, window};
 
 pub mod candidate;
 mod compactions;
@@ -163,7 +163,9 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 }
                 Decoded::Event(event) => {
                     let source = window::arrival(&record.position.source());
-                    arrivals.push(Arrival { event, place: source, preferences: None });
+                    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                    let age_limit = redrive::age_limit(headers);
+                    arrivals.push(Arrival { event, place: source, preferences: None, age_limit });
                     records.push(place);
                 }
                 Decoded::UnknownType { tenant } => unknown_types.push(tenant),

@@ -19,6 +19,7 @@ pub mod progress;
 pub mod receipt;
 pub mod record;
 pub mod recording_args;
+pub mod redrive;
 pub mod refill;
 pub mod release;
 pub mod replay;

@@ -19,6 +19,7 @@ mod packaging;
 mod readme;
 mod receipts;
 mod record;
+mod redrive;
 mod replay;
 mod report;
 mod schemas;
