@@ -17,7 +17,9 @@ use stepup::roles::record::RecordArgs;
 use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{audit, backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
+use stepup::roles::{
+    audit, backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api,
+};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -136,8 +138,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Replay(args) => {
             args.check().map_err(Failure::Usage)?;
             let config = load(&args.config, None)?;
-            let colour = telemetry::stderr_colour();
-            telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            log_to_people("warn")?;
             let met = block_on(async { replay::run(*args, config, shutdown::token()?).await })?;
             return Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -181,8 +182,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             block_on(async { audit::run(*args, config, shutdown::token()?).await })?;
         }
         Verb::SessionApi(args) => {
-            let colour = telemetry::stderr_colour();
-            telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            log_to_people("info")?;
             block_on(async { session_api::run(args, shutdown::token()?).await })?;
         }
         Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
@@ -209,6 +209,10 @@ fn start_logging(config: &Config) -> anyhow::Result<()> {
         config::LogFormat::Pretty => Format::Pretty,
     };
     Ok(telemetry::init(format, &config.log.level, telemetry::stderr_colour(), std::io::stderr)?)
+}
+
+fn log_to_people(level: &str) -> anyhow::Result<()> {
+    Ok(telemetry::init(Format::Pretty, level, telemetry::stderr_colour(), std::io::stderr)?)
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
