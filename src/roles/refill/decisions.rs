@@ -10,6 +10,7 @@ use super::reading::{Step, committed, read};
 use super::{Course, Fill};
 use crate::config::{Evaluate, Topics, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimRequest, Intent};
+use crate::domain::decide::AgeLimit;
 use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
@@ -170,7 +171,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
         let known: HashMap<TenantId, Lookup> = tenants.into_iter().zip(known).collect();
         let arrival = |(event, place): (Event, u32)| match known.get(&event.tenant) {
             Some(Lookup::Known(preferences)) => {
-                Some(Arrival { preferences: Some(Arc::clone(preferences)), event, place })
+                Some(Arrival { preferences: Some(Arc::clone(preferences)), event, place, age_limit: AgeLimit::Kept })
             }
             Some(Lookup::NoTenant | Lookup::Unusable { .. }) | None => None,
         };
