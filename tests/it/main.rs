@@ -20,6 +20,7 @@ mod record;
 mod replay;
 mod report;
 mod schemas;
+mod secure;
 pub mod services;
 mod shadow;
 mod stack;

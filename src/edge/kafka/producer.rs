@@ -1,6 +1,6 @@
 //! Records out: idempotent, acknowledged by all in-sync replicas, and each acknowledgement awaited.
 
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,8 +8,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
+use tokio::time::Instant;
 
 use super::{ClientError, Connection};
+use crate::edge::files::FileStamp;
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -63,37 +65,75 @@ pub trait Sink: Send + Sync {
     fn send(&self, records: &[Outgoing]) -> impl Future<Output = Result<(), SendError>> + Send;
 }
 
-/// A producer that makes itself anew after a fatal error.
+/// A producer that makes itself anew after a fatal error, and when a file of its properties changes.
 pub struct Producer {
     connection: Connection,
-    current: RwLock<FutureProducer>,
+    current: RwLock<Current>,
 }
+
+/// The client in use, and what its property files were when it was made.
+struct Current {
+    client: FutureProducer,
+    stamps: Vec<Option<FileStamp>>,
+    looked_at: Instant,
+}
+
+/// How often the property files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long librdkafka tries to deliver a record before it gives it back.
 const DELIVERY_TIMEOUT_MS: &str = "30000";
 
 impl Producer {
     pub fn new(connection: Connection) -> Result<Self, ClientError> {
-        let current = RwLock::new(create(&connection)?);
+        let current = RwLock::new(Current::create(&connection)?);
         Ok(Self { connection, current })
     }
 
     fn current(&self) -> FutureProducer {
-        self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.renew_if_outdated();
+        self.current.read().unwrap_or_else(PoisonError::into_inner).client.clone()
+    }
+
+    /// What stands in files may have been rotated, and a client keeps what it was made with. Whoever sends with the old
+    /// one meanwhile ends with it.
+    fn renew_if_outdated(&self) {
+        let due = |current: &Current| !current.stamps.is_empty() && current.looked_at.elapsed() >= LOOK_EVERY;
+        if !due(&self.current.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.looked_at = Instant::now();
+        if current.stamps != self.connection.stamps() {
+            tracing::info!("files of kafka.properties_files have changed; the Kafka producer is made anew");
+            self.renew(&mut current);
+        }
     }
 
     /// An idempotent producer that met a fatal error is dead for good; a new one has a new identity.
     fn renew_if_fatal(&self, used: &FutureProducer) {
         let Some((code, reason)) = used.client().fatal_error() else { return };
-        let mut current = self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if current.client().fatal_error().is_none() {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.client.client().fatal_error().is_none() {
             return;
         }
         tracing::error!(%code, reason, "the Kafka producer met a fatal error and is made anew");
-        match create(&self.connection) {
+        self.renew(&mut current);
+    }
+
+    fn renew(&self, current: &mut Current) {
+        match Current::create(&self.connection) {
             Ok(fresh) => *current = fresh,
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "no new Kafka producer"),
         }
+    }
+}
+
+impl Current {
+    fn create(connection: &Connection) -> Result<Self, ClientError> {
+        // Taken first: a file that changes in between is then one that has changed.
+        let stamps = connection.stamps();
+        Ok(Self { client: create(connection)?, stamps, looked_at: Instant::now() })
     }
 }
 

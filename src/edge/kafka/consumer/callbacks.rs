@@ -11,16 +11,27 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::super::Connection;
+use super::super::heard::Heard;
 use super::group::{Group, commit};
 use super::{StartAt, offsets_of};
+use crate::edge::files::FileStamp;
 
 pub(super) struct GroupContext {
     group: Arc<Group>,
+    heard: Heard,
+    /// Those of the property files when the client was made.
+    stamps: Vec<Option<FileStamp>>,
 }
 
 impl GroupContext {
-    pub(super) fn new(group: Arc<Group>) -> Self {
-        Self { group }
+    pub(super) fn new(group: Arc<Group>, stamps: Vec<Option<FileStamp>>) -> Self {
+        Self { group, heard: Heard::default(), stamps }
+    }
+
+    /// Whether the brokers refuse what the client was made with while its files hold something else by now.
+    pub(super) fn is_outdated(&self, connection: &Connection) -> bool {
+        self.heard.is_refused() && self.stamps != connection.stamps()
     }
 
     /// Where each new partition begins: at its committed offset, or, where the group has none, at the configured end.
@@ -142,6 +153,7 @@ pub(super) fn is_trouble(error: &KafkaError) -> bool {
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.heard.forget();
             self.group.observer().well();
         }
         if self.group.is_paused() {
@@ -159,8 +171,9 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka client");
+        let told = self.heard.tell(&error, reason);
         if is_trouble(&error) {
-            self.group.observer().trouble(&error.to_string());
+            self.group.observer().trouble(&told);
         }
     }
 }

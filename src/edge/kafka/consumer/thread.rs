@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::headers::headers;
 use super::super::records::{Batch, Position};
-use super::callbacks::{self, GroupContext};
+use super::callbacks::GroupContext;
 use super::group::{self, Group};
 use super::{ConsumerSettings, LaneSettings, create};
 
@@ -58,6 +58,8 @@ enum End {
     Stopped,
     /// The client is of no use any more.
     Fatal,
+    /// What the client was made with is refused, and there is something else to try.
+    Outdated,
 }
 
 impl Thread {
@@ -65,19 +67,22 @@ impl Thread {
         loop {
             let end = self.poll_until_end(&consumer, &senders);
             self.group.begin_closing();
-            group::commit(&self.group, &consumer, None);
+            match end {
+                End::Stopped | End::Fatal => group::commit(&self.group, &consumer, None),
+                // Brokers that refuse us take no commit either; what is not committed is read again.
+                End::Outdated => {}
+            }
             drop(consumer);
             self.group.forget_all();
             match end {
                 End::Stopped => return,
-                End::Fatal => {
-                    // What was fatal may be so again at once.
-                    self.pass(FATAL_WAIT);
-                    match self.create_anew() {
-                        Some(fresh) => consumer = fresh,
-                        None => return,
-                    }
-                }
+                // What was fatal may be so again at once.
+                End::Fatal => self.pass(FATAL_WAIT),
+                End::Outdated => {}
+            }
+            match self.create_anew() {
+                Some(fresh) => consumer = fresh,
+                None => return,
             }
         }
     }
@@ -139,6 +144,10 @@ impl Thread {
                 last_store = Instant::now();
                 group::store(&self.group, consumer);
                 self.group.report_open();
+                if consumer.context().is_outdated(&self.settings.connection) {
+                    tracing::info!("files of kafka.properties_files have changed; the Kafka consumer is made anew");
+                    return End::Outdated;
+                }
             }
             self.group.set_paused(lanes.iter().any(|lane| lane.paused));
             if self.group.is_paused() && last_look.elapsed() >= LOOK_EVERY {
@@ -246,7 +255,7 @@ impl Thread {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 self.group.observer().position_lost(&self.lost_positions(consumer));
             }
-            Some(_) | None if callbacks::is_trouble(error) => self.group.observer().trouble(&error.to_string()),
+            // Of trouble with the brokers the callback has told.
             Some(_) | None => tracing::debug!(%error, "Kafka consumer"),
         }
         None
