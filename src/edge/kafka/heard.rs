@@ -1,7 +1,7 @@
 //! What a Kafka client says of its brokers, kept so that people learn the reason and not only that nothing works.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::consumer::ConsumerContext;
@@ -60,12 +60,13 @@ fn is_refusal(code: Option<RDKafkaErrorCode>) -> bool {
     )
 }
 
-/// A client that only takes note.
+/// A client that only takes note; who shares the note tells people of it.
 #[derive(Default)]
-pub(super) struct Listening(pub(super) Heard);
+pub(super) struct Listening(pub(super) Arc<Heard>);
 
 impl ClientContext for Listening {
     fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka client");
         self.0.tell(&error, reason);
     }
 }

@@ -1,6 +1,6 @@
 //! Records out: idempotent, acknowledged by all in-sync replicas, and each acknowledgement awaited.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,6 +10,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 use tokio::time::Instant;
 
+use super::heard::{Heard, Listening};
 use super::{ClientError, Connection};
 use crate::edge::files::FileStamp;
 
@@ -50,10 +51,12 @@ impl Outgoing {
 
 /// Some records were not acknowledged. They may be sent again: every record we write may be repeated.
 #[derive(Debug, thiserror::Error)]
-#[error("{topic}: {} of the batch were not acknowledged", unsent.len())]
+#[error("{topic}: {} of the batch were not acknowledged{}", unsent.len(), .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
 pub struct SendError {
     /// The topic of the first failure.
     pub topic: String,
+    /// What the client said of its brokers meanwhile.
+    pub reason: Option<String>,
     pub source: KafkaError,
     /// Places in the batch.
     pub unsent: Vec<usize>,
@@ -73,7 +76,8 @@ pub struct Producer {
 
 /// The client in use, and what its property files were when it was made.
 struct Current {
-    client: FutureProducer,
+    client: FutureProducer<Listening>,
+    heard: Arc<Heard>,
     stamps: Vec<Option<FileStamp>>,
     looked_at: Instant,
 }
@@ -90,9 +94,10 @@ impl Producer {
         Ok(Self { connection, current })
     }
 
-    fn current(&self) -> FutureProducer {
+    fn current(&self) -> (FutureProducer<Listening>, Arc<Heard>) {
         self.renew_if_outdated();
-        self.current.read().unwrap_or_else(PoisonError::into_inner).client.clone()
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (current.client.clone(), Arc::clone(&current.heard))
     }
 
     /// What stands in files may have been rotated, and a client keeps what it was made with. Whoever sends with the old
@@ -111,7 +116,7 @@ impl Producer {
     }
 
     /// An idempotent producer that met a fatal error is dead for good; a new one has a new identity.
-    fn renew_if_fatal(&self, used: &FutureProducer) {
+    fn renew_if_fatal(&self, used: &FutureProducer<Listening>) {
         let Some((code, reason)) = used.client().fatal_error() else { return };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.client.client().fatal_error().is_none() {
@@ -133,11 +138,12 @@ impl Current {
     fn create(connection: &Connection) -> Result<Self, ClientError> {
         // Taken first: a file that changes in between is then one that has changed.
         let stamps = connection.stamps();
-        Ok(Self { client: create(connection)?, stamps, looked_at: Instant::now() })
+        let heard = Arc::<Heard>::default();
+        Ok(Self { client: create(connection, Arc::clone(&heard))?, heard, stamps, looked_at: Instant::now() })
     }
 }
 
-fn create(connection: &Connection) -> Result<FutureProducer, ClientError> {
+fn create(connection: &Connection, heard: Arc<Heard>) -> Result<FutureProducer<Listening>, ClientError> {
     let config = connection.client(&[
         ("compression.type", "lz4"),
         ("linger.ms", "2"),
@@ -150,7 +156,7 @@ fn create(connection: &Connection) -> Result<FutureProducer, ClientError> {
         ("enable.idempotence", "true"),
         ("acks", "all"),
     ])?;
-    config.create().map_err(ClientError::Refused)
+    config.create_with_context(Listening(heard)).map_err(ClientError::Refused)
 }
 
 impl Sink for Producer {
@@ -158,24 +164,32 @@ impl Sink for Producer {
         if records.is_empty() {
             return Ok(());
         }
-        let producer = self.current();
+        let (producer, heard) = self.current();
         let deliveries = records.iter().map(|record| deliver(&producer, record));
         let mut failed: Option<SendError> = None;
         for (place, delivered) in join_all(deliveries).await.into_iter().enumerate() {
             if let Err(source) = delivered {
                 let topic = || records[place].topic.clone();
                 failed
-                    .get_or_insert_with(|| SendError { topic: topic(), source, unsent: Vec::new() })
+                    .get_or_insert_with(|| SendError {
+                        topic: topic(),
+                        reason: heard.last(),
+                        source,
+                        unsent: Vec::new(),
+                    })
                     .unsent
                     .push(place);
             }
+        }
+        if failed.is_none() {
+            heard.forget();
         }
         self.renew_if_fatal(&producer);
         failed.map_or(Ok(()), Err)
     }
 }
 
-async fn deliver(producer: &FutureProducer, record: &Outgoing) -> Result<(), KafkaError> {
+async fn deliver(producer: &FutureProducer<Listening>, record: &Outgoing) -> Result<(), KafkaError> {
     let delivered = deliver_whole(producer, record).await;
     let too_large = |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
     match (delivered, record.cut()) {
@@ -184,7 +198,7 @@ async fn deliver(producer: &FutureProducer, record: &Outgoing) -> Result<(), Kaf
     }
 }
 
-async fn deliver_whole(producer: &FutureProducer, record: &Outgoing) -> Result<(), KafkaError> {
+async fn deliver_whole(producer: &FutureProducer<Listening>, record: &Outgoing) -> Result<(), KafkaError> {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
     for (key, value) in &record.headers {
         headers = headers.insert(Header { key, value: Some(value) });

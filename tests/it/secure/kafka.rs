@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::ON;
 use crate::services::{Authority, Broker, Secure, StepupProcess, Valid, redis_url, wait_for, wait_until};
-use crate::stack::{PATIENCE, Processor, Stack, event, free_port, just_now};
+use crate::stack::{PATIENCE, Processor, Stack, event, free_port, just_now, one_outcome_each};
 
 const USER: &str = "stepup";
 const PASSWORD: &str = "first-hush-4711";
@@ -138,7 +138,7 @@ fn a_rotated_password_is_taken_without_a_restart() {
     not_ready(&processor, "invalid credentials");
     write(fixture.stack.directory.path(), "password", ROTATED);
     fixture.change("after");
-    wait_for(PATIENCE, "the new password is taken", || match fixture.stack.read("outcomes").len() {
+    wait_for(PATIENCE, "the new password is taken", || match one_outcome_each(&fixture.stack.json("outcomes")).len() {
         3.. => Ok(()),
         outcomes => Err(format!("{outcomes} outcomes; {}", processor.process.stderr())),
     });

@@ -66,13 +66,14 @@ impl Thread {
     pub(super) fn run(&self, mut consumer: BaseConsumer<GroupContext>, senders: Vec<Sender<Batch>>) {
         loop {
             let end = self.poll_until_end(&consumer, &senders);
-            self.group.begin_closing();
             match end {
-                End::Stopped | End::Fatal => group::commit(&self.group, &consumer, None),
-                // Brokers that refuse us take no commit either; what is not committed is read again.
-                End::Outdated => {}
+                End::Stopped | End::Fatal => {
+                    self.group.begin_closing();
+                    group::commit(&self.group, &consumer, None);
+                    drop(consumer);
+                }
+                End::Outdated => retire(consumer),
             }
-            drop(consumer);
             self.group.forget_all();
             match end {
                 End::Stopped => return,
@@ -287,4 +288,12 @@ impl Thread {
             .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
             .collect()
     }
+}
+
+/// Lets go of a client that the brokers refuse. They take no commit of it either, and closing it waits for one: that is
+/// left to a thread of its own. What is not committed is read again.
+fn retire(consumer: BaseConsumer<GroupContext>) {
+    consumer.context().retire();
+    // Where no thread is to be had the client is closed here, at last.
+    let _ = std::thread::Builder::new().name("kafka-consumer-end".to_owned()).spawn(move || drop(consumer));
 }
