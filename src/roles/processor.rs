@@ -228,7 +228,12 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
         let used = [&topics.commands, &topics.retries, &topics.outcomes, &topics.dead_letters];
         self.watch_topics(Role::Dispatch, used.into_iter(), &started.side);
         let url = config.session_api.url.clone().unwrap_or_default();
-        tokio::spawn(background::watch_session_api(url, self.holder(Role::Dispatch), started.side.clone()));
+        tokio::spawn(background::watch_session_api(
+            url,
+            config.session_api.ca_file.clone(),
+            self.holder(Role::Dispatch),
+            started.side.clone(),
+        ));
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod redrive;
 mod replay;
 mod report;
 mod schemas;
+mod secure;
 pub mod services;
 mod shadow;
 mod stack;
