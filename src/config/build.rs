@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::resilience::unavailable;
 use super::settings::Settings;
 use super::{
     Breaker, Config, ConfigError, Console, ConsoleIds, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat,
@@ -168,6 +169,7 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
             window: settings.duration("evaluate.breaker.window")?,
         },
         candidate: candidate(settings)?,
+        unavailable: unavailable(settings, "evaluate.on_unavailable", "evaluate.hold_for")?,
     })
 }
 
@@ -236,6 +238,7 @@ fn dispatch(settings: &Settings) -> Result<Dispatch, ConfigError> {
         max_retry_after: settings.duration("dispatch.max_retry_after")?,
         pause: settings.duration("dispatch.pause")?,
         park_after: settings.duration("dispatch.park_after")?,
+        unavailable: unavailable(settings, "dispatch.on_unavailable", "dispatch.hold_for")?,
     })
 }
 

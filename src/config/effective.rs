@@ -192,6 +192,7 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
     };
     let default = ("default".to_owned(), duration::written(cooldowns.default));
     let named = cooldowns.named.iter().map(|(trigger, time)| (trigger.to_string(), duration::written(*time)));
+    let [on_unavailable, hold_for] = evaluate.unavailable.shown();
     let rates = evaluate.rates.iter().map(|(code, rate)| (code.to_owned(), rate.to_string()));
     vec![
         ("evaluate.max_event_age", evaluate.max_event_age.unwrap_or(Duration::ZERO).into()),
@@ -210,6 +211,8 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.candidate.directory", directory.into()),
         ("evaluate.receipts", receipts.into()),
         ("evaluate.batch_size", evaluate.batch_size.into()),
+        ("evaluate.on_unavailable", on_unavailable),
+        ("evaluate.hold_for", hold_for),
     ]
 }
 
@@ -218,6 +221,7 @@ fn dispatch(dispatch: &Dispatch) -> Lines {
         OnLostAnswer::Retry => "retry",
         OnLostAnswer::Report => "report",
     };
+    let [on_unavailable, hold_for] = dispatch.unavailable.shown();
     vec![
         ("dispatch.max_command_age", dispatch.max_command_age.into()),
         ("dispatch.concurrency", dispatch.concurrency.into()),
@@ -228,6 +232,8 @@ fn dispatch(dispatch: &Dispatch) -> Lines {
         ("dispatch.max_retry_after", dispatch.max_retry_after.into()),
         ("dispatch.pause", dispatch.pause.into()),
         ("dispatch.park_after", dispatch.park_after.into()),
+        ("dispatch.on_unavailable", on_unavailable),
+        ("dispatch.hold_for", hold_for),
     ]
 }
 

@@ -98,6 +98,8 @@ evaluate:
     directory: null
   receipts: off
   batch_size: 1000
+  on_unavailable: hold
+  hold_for: 15m
 dispatch:
   max_command_age: 10m
   concurrency: 256
@@ -108,6 +110,8 @@ dispatch:
   max_retry_after: 5m
   pause: 30s
   park_after: 3s
+  on_unavailable: hold
+  hold_for: 15m
 http:
   listen: 0.0.0.0:9090
   console: local
@@ -196,6 +200,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
+    ("evaluate.on_unavailable", "dead_letter", "dead_letter", &[]),
+    ("evaluate.hold_for", "1m", "1m", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),
     ("dispatch.concurrency", "64", "64", &[]),
     ("dispatch.concurrency_per_tenant", "256", "256", &[]),
@@ -205,6 +211,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("dispatch.max_retry_after", "0s", "0s", &[]),
     ("dispatch.pause", "1m", "1m", &[]),
     ("dispatch.park_after", "0s", "0s", &[]),
+    ("dispatch.on_unavailable", "dead_letter", "dead_letter", &[]),
+    ("dispatch.hold_for", "168h", "168h", &[]),
     ("http.listen", "[::1]:80", "\"[::1]:80\"", &[]),
     ("http.console", "all", "all", &[]),
     ("http.console_ids", "shown", "shown", &[]),

@@ -15,6 +15,7 @@ pub mod hindsight;
 pub mod ids;
 pub mod money;
 pub mod outcome;
+pub mod patience;
 pub mod preferences;
 pub mod time;
 pub mod trigger;

@@ -82,8 +82,11 @@ catalogue! {
     CONSUMER_LAG: Gauge "stepup_consumer_lag" ["role", "topic", "partition"]
         "Records of a partition that this process is assigned and has not finished yet.";
     HELD: Gauge "stepup_held" ["role", "reason"]
-        "1 while a role cannot go on because of the reason: windows, claims, outcomes, controls, preferences, \
-         kafka_produce or kafka_input; else 0.";
+        "1 while a role cannot go on because of the reason, or goes on without and gives records up: windows, claims, outcomes, \
+         controls, preferences, kafka_produce or kafka_input; else 0.";
+    GIVEN_UP: Counter "stepup_given_up_total" ["role", "reason"]
+        "Records that a role gave up and put to the dead letters, for what they needed was away longer than its hold_for, by the \
+         reason as in stepup_held: windows, claims, outcomes or preferences.";
     INFLIGHT: Gauge "stepup_inflight" ["role"]
         "Records that a role has taken up and not finished yet.";
     ASSIGNED_PARTITIONS: Gauge "stepup_assigned_partitions" ["role"]

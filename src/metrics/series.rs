@@ -45,6 +45,7 @@ pub(super) struct Series {
     pub(super) held: IntGaugeVec,
     /// How many hold a role for a reason, by role and reason.
     pub(super) holders: Mutex<Vec<usize>>,
+    pub(super) given_up: IntCounterVec,
     pub(super) inflight: IntGaugeVec,
     pub(super) assigned_partitions: IntGaugeVec,
     pub(super) rebalances: IntCounterVec,
@@ -178,6 +179,7 @@ impl Series {
             lag,
             held: gauges(&to, &catalogue::HELD)?,
             holders: Mutex::new(vec![0; Role::ALL.len() * HeldReason::ALL.len()]),
+            given_up: counters(&to, &catalogue::GIVEN_UP)?,
             inflight: gauges(&to, &catalogue::INFLIGHT)?,
             assigned_partitions: gauges(&to, &catalogue::ASSIGNED_PARTITIONS)?,
             rebalances: counters(&to, &catalogue::REBALANCES)?,

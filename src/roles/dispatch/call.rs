@@ -15,7 +15,7 @@ use crate::edge::outcomes::{EarlierAttempt, Outcomes};
 use crate::edge::sessions::Sessions;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, HttpTarget, RetryReason};
-use crate::roles::hold::Stopped;
+use crate::roles::hold::{GivenUp, Stopped};
 use crate::traces::Place;
 use crate::wire::session;
 
@@ -37,6 +37,8 @@ pub(super) enum Next {
     End {
         ending: Ending,
     },
+    /// The store was away for too long to be waited for.
+    GiveUp,
 }
 
 /// What a call tells of the tenant's credential.
@@ -57,7 +59,9 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
         return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
     }
-    note(role, command, &mut attempts).await?;
+    if let Err(GivenUp) = note(role, command, &mut attempts).await? {
+        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::GiveUp });
+    }
     let number = attempts.number();
     // The note may have had to wait for the store.
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
@@ -86,15 +90,16 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     let next = match step {
         Step::Retry { wait } => {
             role.metrics.retried(reason);
-            forget(role, command, number, &attempts, kept_out).await?;
             Next::Again { wait }
         }
-        Step::PauseTenant { http_status } => {
-            forget(role, command, number, &attempts, kept_out).await?;
-            Next::Refused { http_status }
-        }
+        Step::PauseTenant { http_status } => Next::Refused { http_status },
         Step::Done(ending) => Next::End { ending },
     };
+    let is_over = matches!(next, Next::End { .. });
+    // With the attempt on record a later conflict would be taken for a session of ours.
+    if !is_over && forget(role, command, number, &attempts, kept_out).await?.is_err() {
+        return Ok(Called { attempts, heard, next: Next::GiveUp });
+    }
     Ok(Called { attempts, heard, next })
 }
 
@@ -103,16 +108,15 @@ async fn note<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     command: &Command,
     attempts: &mut Attempts,
-) -> Result<(), Stopped> {
+) -> Result<Result<(), GivenUp>, Stopped> {
     if command.reference == Reference::CommandId {
-        return Ok(());
+        return Ok(Ok(()));
     }
     let (number, mark) = (attempts.number(), rand::random());
     let begin = || role.outcomes.begin_attempt(command.id, number, mark);
-    let earlier = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, begin).await?;
+    let begun = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, begin, || true).await?;
     // On record and not taken back: its answer never came.
-    attempts.unanswered |= earlier == EarlierAttempt::OnRecord;
-    Ok(())
+    Ok(begun.map(|earlier| attempts.unanswered |= earlier == EarlierAttempt::OnRecord))
 }
 
 /// Takes an attempt back that certainly made no session, unless an earlier one under the same reference may have.
@@ -122,12 +126,12 @@ async fn forget<O: Outcomes, X: Sessions, K: Sink>(
     number: u32,
     attempts: &Attempts,
     made_no_session: bool,
-) -> Result<(), Stopped> {
+) -> Result<Result<(), GivenUp>, Stopped> {
     if command.reference == Reference::CommandId || !made_no_session || attempts.unanswered {
-        return Ok(());
+        return Ok(Ok(()));
     }
     let forget = || role.outcomes.forget_attempt(command.id, number);
-    role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, forget).await
+    role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, forget, || true).await
 }
 
 fn heard(status: Option<u16>) -> Heard {

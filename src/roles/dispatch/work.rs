@@ -13,11 +13,10 @@ use tokio_util::time::DelayQueue;
 
 use super::admit::{self, Admitted};
 use super::lanes::{JobId, Lanes};
-use super::{Dispatch, Job, call, ending, park, spans};
+use super::{Dispatch, Job, call, ending};
 use crate::domain::command::Command;
 use crate::domain::delivery::still_time;
-use crate::domain::ids::{CommandId, TenantId};
-use crate::domain::outcome::Ending;
+use crate::domain::ids::CommandId;
 use crate::edge::clock;
 use crate::edge::kafka::consumer::{Progress, Settled};
 use crate::edge::kafka::producer::Sink;
@@ -26,6 +25,8 @@ use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
 use crate::metrics::Role;
 use crate::roles::hold::Stopped;
+
+mod leave;
 
 /// The most commands at work; beyond it none are taken in.
 const MOST_JOBS: usize = 8_192;
@@ -189,6 +190,17 @@ where
                     Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
                 });
             }
+            Admitted::GivenUp { job } => {
+                if let Some(at_hand) = self.by_id.get(&job.command.id).and_then(|known| self.jobs.get_mut(known)) {
+                    at_hand.folded.push(job.position);
+                    return;
+                }
+                let (role, letter) = (Arc::clone(&self.role), ending::letter(&job));
+                self.spawn(async move {
+                    ending::give_up(&role, letter).await?;
+                    Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
+                });
+            }
             Admitted::Open { job } => {
                 if let Some(at_hand) = self.by_id.get(&job.command.id).and_then(|known| self.jobs.get_mut(known)) {
                     at_hand.attempts.learn(&job.attempts);
@@ -300,58 +312,9 @@ where
             call::Next::Again { wait } if wait > self.role.settings.park_after => self.park(id, wait),
             call::Next::Again { wait } => self.wait_or_go_on(id, wait),
             call::Next::End { ending } => self.end(id, ending),
+            call::Next::GiveUp => self.give_up(id),
         }
         self.lanes.ended(&tenant);
-    }
-
-    fn pause(&mut self, tenant: &TenantId, probe: JobId, http_status: u16) {
-        let pause = self.role.settings.pause;
-        let (was_open, waiting) = self.lanes.pause(tenant, Instant::now() + pause);
-        if was_open {
-            tracing::error!(%tenant, http_status, "the session API refuses the tenant's credential; its commands wait");
-            self.role.metrics.tenant_paused(tenant);
-            self.role.metrics.set_paused_tenants(self.lanes.paused());
-        }
-        for job in waiting.into_iter().chain([probe]) {
-            self.park(job, pause);
-        }
-    }
-
-    fn end(&mut self, id: JobId, ending: Ending) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        let (role, ended) = (Arc::clone(&self.role), ending::Ended::of(job, ending));
-        self.spawn(async move {
-            ending::end(&role, ended).await?;
-            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
-        });
-    }
-
-    /// Sends a command to the retries topic, to come back after `wait`.
-    fn park(&mut self, id: JobId, wait: Duration) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        let (role, record) = (Arc::clone(&self.role), park::record(job, wait, &self.role.topics.retries));
-        let span = job.span.clone();
-        // From now on the record may come back at any moment, and must not be taken for one that ends with this job.
-        self.forget_name(job.command.id, id);
-        self.spawn(async move {
-            role.holder.send(&role.sink, vec![record]).await?;
-            role.metrics.parked();
-            if let Some(span) = span {
-                span.end(&role.traces, "parked", spans::Ended::Well);
-            }
-            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
-        });
-    }
-
-    /// A command has left our hands: all its records are finished.
-    fn finished(&mut self, job: Option<JobId>, positions: &[Position]) {
-        if let Some(id) = job
-            && let Some(job) = self.jobs.remove(&id)
-        {
-            self.forget_name(job.command.id, id);
-            self.progress.finish(job.positions());
-        }
-        self.progress.finish(positions);
     }
 
     /// Sends what has waited too long for a turn to the retries topic; where memory is full, also the end of the longest
