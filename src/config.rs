@@ -39,7 +39,7 @@ use crate::domain::money::Rates;
 use crate::domain::trigger::Trigger;
 
 pub use keys::{KeyDoc, Kind, Names};
-pub use resilience::{OnUnavailable, Unavailable};
+pub use resilience::{OnUnavailable, RetryBudget, SessionBreaker, Unavailable};
 pub use table::KEYS;
 
 /// No configuration is longer, in bytes.
@@ -301,6 +301,8 @@ pub struct Dispatch {
     pub pause: Duration,
     /// A command with a longer wait goes to the retries topic.
     pub park_after: Duration,
+    pub breaker: SessionBreaker,
+    pub retry_budget: RetryBudget,
     /// While outcomes are away.
     pub unavailable: Unavailable,
 }

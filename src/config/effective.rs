@@ -232,6 +232,11 @@ fn dispatch(dispatch: &Dispatch) -> Lines {
         ("dispatch.max_retry_after", dispatch.max_retry_after.into()),
         ("dispatch.pause", dispatch.pause.into()),
         ("dispatch.park_after", dispatch.park_after.into()),
+        ("dispatch.breaker.failures", dispatch.breaker.failures.to_string().into()),
+        ("dispatch.breaker.pause", dispatch.breaker.pause.into()),
+        ("dispatch.breaker.longest_pause", dispatch.breaker.longest_pause.into()),
+        ("dispatch.retry_budget.share", dispatch.retry_budget.share.to_string().into()),
+        ("dispatch.retry_budget.least", dispatch.retry_budget.least.to_string().into()),
         ("dispatch.on_unavailable", on_unavailable),
         ("dispatch.hold_for", hold_for),
     ]

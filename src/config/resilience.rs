@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::ConfigError;
 use super::effective::Shown;
 use super::settings::Settings;
-use crate::domain::patience;
+use super::{ConfigError, Dispatch};
+use crate::domain::{budget, circuit, patience};
 
 /// What a role does while something that it cannot do without is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,60 @@ impl Unavailable {
         };
         [choice.into(), self.hold_for.into()]
     }
+}
+
+/// What keeps a session API that fails from being called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionBreaker {
+    /// In a row; 0 is off.
+    pub failures: u32,
+    pub pause: Duration,
+    /// At least `pause`.
+    pub longest_pause: Duration,
+}
+
+/// How many calls are made again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryBudget {
+    /// Of those made for the first time.
+    pub share: f64,
+    /// A second, whatever the traffic.
+    pub least: u32,
+}
+
+impl Dispatch {
+    /// What the breaker of the session API goes by.
+    pub fn circuit(&self) -> circuit::Terms {
+        let SessionBreaker { failures, pause, longest_pause } = self.breaker;
+        // A command should live to see several probes.
+        let longest = longest_pause.min(self.max_command_age / 4);
+        circuit::Terms { failures, pause: pause.min(longest), longest, most: self.concurrency }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "at most 65,536")]
+    pub fn budget(&self) -> budget::Terms {
+        let RetryBudget { share, least } = self.retry_budget;
+        budget::Terms { share, least: f64::from(least), most: (self.concurrency as f64).max(f64::from(least)).max(1.0) }
+    }
+}
+
+pub(super) fn breaker(settings: &Settings) -> Result<SessionBreaker, ConfigError> {
+    Ok(SessionBreaker {
+        failures: settings.whole("dispatch.breaker.failures")?,
+        pause: settings.duration("dispatch.breaker.pause")?,
+        longest_pause: settings.duration("dispatch.breaker.longest_pause")?,
+    })
+}
+
+pub(super) fn retry_budget(settings: &Settings) -> Result<RetryBudget, ConfigError> {
+    let share = settings.required("dispatch.retry_budget.share", share)?;
+    Ok(RetryBudget { share, least: settings.whole("dispatch.retry_budget.least")? })
+}
+
+/// A number from 0 to 1, written plainly.
+pub(super) fn share(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|share| plain && (0.0..=1.0).contains(share))
 }
 
 pub(super) fn unavailable(settings: &Settings, choice: &str, hold_for: &str) -> Result<Unavailable, ConfigError> {

@@ -4,6 +4,8 @@
 //! explanation cannot disagree. Time and every outside fact come in as arguments.
 
 pub mod breaker;
+pub mod budget;
+pub mod circuit;
 pub mod claim;
 pub mod command;
 pub mod control;

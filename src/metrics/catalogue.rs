@@ -104,6 +104,13 @@ catalogue! {
          sent) or lost_answer.";
     PARKED: Counter "stepup_parked_total" []
         "Commands put on the retries topic to wait for their next try.";
+    RETRIES_DELAYED: Counter "stepup_retries_delayed_total" []
+        "Times that a command had to wait before it was called again, for dispatch.retry_budget was spent.";
+    SESSION_BREAKER: Gauge "stepup_session_api_breaker" ["state"]
+        "1 for the state in which the breaker of the session API is: closed (called as always), open (not called), half_open \
+         (one call finds out) or recovering (more and more calls at once); else 0.";
+    SESSION_BREAKER_OPENED: Counter "stepup_session_api_breaker_opened_total" []
+        "Times that the breaker of the session API opened, those after a probe that failed included.";
     LOST_ANSWERS: Counter "stepup_lost_answers_total" []
         "Calls of the session API that may have made a session whose answer did not arrive.";
     ORPHAN_SESSIONS: Counter "stepup_orphan_sessions_total" []

@@ -33,6 +33,38 @@ pub(super) const KEYS: &[KeyDoc] = &[
         "A command that has to wait longer than this goes to the retries topic",
     ),
     of(
+        "dispatch.breaker.failures",
+        whole(0, 100_000),
+        Some("20"),
+        "After so many calls in a row that failed (no answer, or 5xx) the session API is only probed, by one call at a time, and \
+         commands wait; they expire as always. Once a probe is answered, more and more calls are made at once. 0 for off",
+    ),
+    of(
+        "dispatch.breaker.pause",
+        span(TEN_MS, HOUR),
+        Some("1s"),
+        "How long until the first probe; doubled after each that fails",
+    ),
+    of(
+        "dispatch.breaker.longest_pause",
+        span(TEN_MS, HOUR),
+        Some("30s"),
+        "The longest time between probes; never longer than a quarter of dispatch.max_command_age",
+    ),
+    of(
+        "dispatch.retry_budget.share",
+        Kind::Text("a share from 0 to 1 such as 0.1"),
+        Some("0.1"),
+        "How many calls may be made again for each that is made for the first time; a retry that is answered costs nothing. What \
+         is beyond it waits",
+    ),
+    of(
+        "dispatch.retry_budget.least",
+        whole(1, 65_536),
+        Some("1"),
+        "So many calls may be made again in a second, however few are made for the first time",
+    ),
+    of(
         "dispatch.on_unavailable",
         Kind::OneOf(&["hold", "dead_letter"]),
         Some("hold"),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Dispatch;
+use super::host::signal;
 use super::spans::Calling;
+use crate::domain::circuit::Signal;
 use crate::domain::command::{Command, Reference};
 use crate::domain::delivery::{Answer, Attempts, Step, next_step, still_time};
 use crate::domain::outcome::Ending;
@@ -23,7 +25,16 @@ use crate::wire::session;
 pub(super) struct Called {
     pub(super) attempts: Attempts,
     pub(super) heard: Heard,
+    /// What it tells of the host.
+    pub(super) signal: Signal,
     pub(super) next: Next,
+}
+
+impl Called {
+    /// No call was made after all.
+    fn off(attempts: Attempts, next: Next) -> Self {
+        Self { attempts, heard: Heard::Nothing, signal: Signal::NotMade, next }
+    }
 }
 
 pub(super) enum Next {
@@ -57,15 +68,15 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     trace: Option<Place>,
 ) -> Result<Called, Stopped> {
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
-        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
+        return Ok(Called::off(attempts, Next::End { ending }));
     }
     if let Err(GivenUp) = note(role, command, &mut attempts).await? {
-        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::GiveUp });
+        return Ok(Called::off(attempts, Next::GiveUp));
     }
     let number = attempts.number();
     // The note may have had to wait for the store.
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
-        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
+        return Ok(Called::off(attempts, Next::End { ending }));
     }
     let reference = command.numbered_reference(number);
     let body = session::encode_request(command, &reference, role.redirect_url.as_deref(), role.callback_url.as_deref());
@@ -79,7 +90,8 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
         calling.end(role, &answer, status, resent);
     }
     role.metrics.http_call(HttpTarget::Session, status, began.elapsed());
-    let (reason, heard, kept_out) = (retry_reason(&answer), heard(status), made_no_session(&answer));
+    let (reason, heard, signal) = (retry_reason(&answer), heard(status), signal(&answer));
+    let kept_out = made_no_session(&answer);
     tell_health(role, &answer);
     let step = next_step(command, &mut attempts, answer, &role.policy, clock::now(), rand::random());
     if attempts.number() > number {
@@ -98,9 +110,9 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     let is_over = matches!(next, Next::End { .. });
     // With the attempt on record a later conflict would be taken for a session of ours.
     if !is_over && forget(role, command, number, &attempts, kept_out).await?.is_err() {
-        return Ok(Called { attempts, heard, next: Next::GiveUp });
+        return Ok(Called { attempts, heard, signal, next: Next::GiveUp });
     }
-    Ok(Called { attempts, heard, next })
+    Ok(Called { attempts, heard, signal, next })
 }
 
 /// Puts the attempt on record where a conflict could otherwise not be told from another's session.
