@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
+use super::evaluate::Unread;
 use super::hold::Holder;
 use super::wiring::TenantPreferences;
 use crate::edge::clock;
+use crate::edge::controls::Switchboard;
 use crate::edge::kafka::{Connection, probe};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::redis::{RedisStore, ServerFacts};
@@ -38,6 +40,35 @@ pub fn forgets_nothing(facts: &ServerFacts) -> Result<(), String> {
         Some(policy) => Err(format!(
             "maxmemory-policy is {policy}, which drops windows silently and counts too few bets; set it to noeviction"
         )),
+    }
+}
+
+/// How long nobody may have tried what is given up before somebody looks whether it is there again.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Finds a store that is there again after it was given up, where no record comes that would.
+pub async fn look_for_store<S: Switchboard>(store: S, holder: Holder, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(QUIET)).await.is_some() {
+        if holder.is_forgotten(Dependency::Redis, QUIET) && store.standing().await.is_ok() {
+            holder.is_there(Dependency::Redis);
+        }
+    }
+}
+
+/// The same for the preferences of the tenant whose were given up last.
+pub async fn look_for_preferences(
+    preferences: Arc<TenantPreferences>,
+    unread: Unread,
+    holder: Holder,
+    stop: CancellationToken,
+) {
+    while stop.run_until_cancelled(tokio::time::sleep(QUIET)).await.is_some() {
+        if let Some(tenant) = unread.tenant()
+            && preferences.of(&tenant).await.is_ok()
+        {
+            unread.set(None);
+            holder.is_there(Dependency::Preferences);
+        }
     }
 }
 

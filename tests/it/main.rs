@@ -10,6 +10,7 @@ mod browser;
 mod chart;
 mod consumer;
 mod controls;
+mod degraded;
 mod delivery;
 mod end_to_end;
 mod explain;
