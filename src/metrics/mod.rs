@@ -93,8 +93,8 @@ impl Metrics {
         for result in CommitResult::ALL {
             self.0.commits.with_label_values(&[role.name(), result.name()]);
         }
-        self.0.refills.with_label_values(&[role.name()]);
-        self.0.refilled.with_label_values(&[role.name()]);
+        self.0.refills.times.with_label_values(&[role.name()]);
+        self.0.refills.records.with_label_values(&[role.name()]);
         self.0.inflight.with_label_values(&[role.name()]);
         self.0.assigned_partitions.with_label_values(&[role.name()]);
     }
@@ -314,8 +314,8 @@ impl Metrics {
 
     /// Redis was found empty and was filled again, from so many records.
     pub fn refilled(&self, role: Role, records: u64) {
-        self.0.refills.with_label_values(&[role.name()]).inc();
-        self.0.refilled.with_label_values(&[role.name()]).inc_by(records);
+        self.0.refills.times.with_label_values(&[role.name()]).inc();
+        self.0.refills.records.with_label_values(&[role.name()]).inc_by(records);
     }
 
     pub fn committed(&self, role: Role, result: CommitResult) {

@@ -44,9 +44,9 @@ use crate::wire::audit::{self as wire, ListedSession, Report};
 The topics of the configuration are read as they are now: nothing is committed, and no partition is taken from anybody. \
 Exit status: 0 where every promise is kept, 1 where one is broken or not all could be read, 2 for bad usage.
 
-Memory: an event costs nothing; a command about 450 bytes, an outcome 350, a dead letter 200; a customer with bets or \
+Memory: an event costs nothing; a command about 400 bytes, an outcome 350, a dead letter 300; a customer with bets or \
 commands 250, and 40 for each bet that its window keeps. A million events with 100,000 customers and as many commands take \
-about 300 MB.
+about 200 MB.
 
 What live decided by the clock, by preferences that were changed, or by events before the range cannot be decided again: \
 it is counted as undecided, by reason, and is no violation.")]

@@ -150,6 +150,33 @@ fn a_clean_run_is_found_clean_and_what_is_forged_afterwards_is_named() {
     a_lost_command_is_named(&stack);
 }
 
+#[test]
+fn crashes_and_customers_in_several_partitions_break_no_promise() {
+    let stack = Stack::new("audit-crash", 3, &[("acme", RULES)]).with("evaluate: { batch_size: 20 }");
+    stack.faults(r#"[{"kind":"cut_after","rate":0.05},{"kind":"status","status":503,"rate":0.1}]"#);
+    let mut events = traffic();
+    // What comes keyed by anything but the customer is spread over the partitions.
+    for (place, event) in events.iter_mut().enumerate().filter(|(_, (key, _))| key.ends_with('3')) {
+        event.0 = format!("any-{place}");
+    }
+    for part in events.chunks(170) {
+        let mut killed = stack.run("evaluate,dispatch");
+        killed.until_ready();
+        stack.produce(part);
+        // Somewhere in the middle of its work.
+        services::wait_until(PATIENCE, "it has begun", || killed.metric("stepup_events_total", &[]) > 0.0);
+        killed.process.kill9();
+    }
+    let mut processor = stack.run("evaluate,dispatch");
+    stack.outcomes(settled_commands(&stack));
+    processor.process.sigterm();
+    assert!(processor.process.wait_exit(PATIENCE).success());
+    let api = stack.api();
+    let audited = audit(&stack, &["--expect-drained", "--windows", "--sessions", api.as_str()]);
+    assert_eq!((audited.status, audited.people.as_str()), (0, ""), "{}", audited.report);
+    assert_eq!((audited.counted("undecided"), audited.counted("several_partitions")), (0, 3), "{}", audited.report);
+}
+
 /// Forges a second outcome of a command, and looks for it.
 fn a_second_outcome_is_named(stack: &Stack) {
     let outcomes = stack.read("outcomes");

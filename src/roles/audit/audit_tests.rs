@@ -731,7 +731,7 @@ fn people_read_the_first_violation_with_its_place_and_no_token() {
     run.outcomes.remove(1);
     let report = run.audit();
     let id = run.command(1).id;
-    let first = "1 violations, the first of one_outcome: a command without an outcome; at commands[0]@1; tenant acme; \
+    let first = "violated: one_outcome: a command without an outcome; at commands[0]@1; tenant acme; \
                  trigger high_frequency_betting; command ";
     assert_eq!(super::tell::first(&report), Some(format!("{first}{id}")));
     let terminal = super::Terminal { width: 80, colour: crate::telemetry::Colour::Off };

@@ -145,6 +145,8 @@ impl Auditor {
         let Ledger { commands, shadows, .. } = &self.ledger;
         let issued =
             commands.values().map(|issued| (issued, false)).chain(shadows.values().map(|issued| (issued, true)));
+        // A further try has the version of the first one, whenever it comes.
+        let issued = issued.filter(|(one, _)| one.redrive_of.is_none());
         let seen: Vec<(u32, Option<u128>, Timestamp, Trigger, bool)> =
             issued.map(|(one, shadow)| (one.tenant, one.version, one.issued_at, one.trigger, shadow)).collect();
         for (number, version, issued_at, trigger, shadow) in seen {

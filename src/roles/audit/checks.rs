@@ -207,7 +207,7 @@ impl Auditor {
             if self.ledger.ended_letters.contains_key(&(*id, code)) {
                 continue;
             }
-            if !self.is_overdue(ended.completed_at) {
+            if !self.is_overdue(ended.written_at) {
                 pending += 1;
                 continue;
             }

@@ -93,7 +93,7 @@ impl Auditor {
             }
         };
         let (id, tenant) = (outcome.command.0.as_u128(), self.names.number(&outcome.tenant));
-        let ended = Ended::new(&outcome, at, tenant, bytes);
+        let ended = Ended::new(&outcome, at, tenant, bytes, written_at(record));
         let first = match self.ledger.outcomes.entry(id) {
             Entry::Occupied(first) if first.get().digest == ended.digest => {
                 return self.findings.count(Counted::RepeatedRecords);
@@ -240,7 +240,16 @@ enum Where {
 
 /// Whether a code depends on what the clock or the preferences said at the time.
 pub(super) fn is_by_the_clock(code: RejectCode) -> bool {
-    matches!(code, RejectCode::TimestampInFuture | RejectCode::PreferencesUnavailable | RejectCode::StoreUnavailable)
+    match code {
+        RejectCode::TimestampInFuture | RejectCode::PreferencesUnavailable | RejectCode::StoreUnavailable => true,
+        RejectCode::TooLarge
+        | RejectCode::InvalidJson
+        | RejectCode::MissingField
+        | RejectCode::InvalidField
+        | RejectCode::UnknownCurrency
+        | RejectCode::Rejected
+        | RejectCode::Expired => false,
+    }
 }
 
 pub(super) fn check_of(stage: Stage) -> Check {

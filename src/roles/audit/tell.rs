@@ -60,7 +60,8 @@ pub(super) fn first(report: &Report) -> Option<String> {
     let check = report.checks.iter().find(broken)?;
     let violations: u64 = report.checks.iter().map(|check| check.violations).sum();
     let first = check.first.first().map(line).unwrap_or_default();
-    Some(format!("{violations} violations, the first of {}: {first}", check.name))
+    let more = if violations > 1 { format!("{violations} violations, the first of ") } else { "violated: ".to_owned() };
+    Some(format!("{more}{}: {first}", check.name))
 }
 
 /// One violation in one line.
