@@ -21,7 +21,7 @@ use self::mutate::Mutator;
 use self::targets::Target;
 
 /// Enough to meet what is common, in a time that nobody minds.
-const CASES: u32 = 1_500;
+const CASES: u32 = 1_000;
 
 /// How a run is repeated.
 struct Plan {

@@ -24,4 +24,5 @@ mod secure;
 pub mod services;
 mod shadow;
 mod stack;
+mod supply;
 mod traces;
