@@ -3,7 +3,7 @@
 
 use super::duration::written;
 use super::settings::Settings;
-use super::{Config, ConfigError, Kafka, Role, mask};
+use super::{Config, ConfigError, Kafka, Role};
 
 /// Refuses what does not go together. Every sentence names both keys.
 pub(super) fn across(config: &Config, settings: &Settings) -> Result<(), ConfigError> {
@@ -43,7 +43,7 @@ fn properties(kafka: &Kafka, settings: &Settings) -> Result<(), ConfigError> {
         let path = format!("{map}.{name}");
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if name.is_empty() || name.len() > 128 || !name.bytes().all(allowed) {
-            return Err(settings.refuse(&mask::one_line(&path), "is no name of a librdkafka property"));
+            return Err(settings.refuse(&path, "is no name of a librdkafka property"));
         }
         if let Some(why) = reserved(name, value).or_else(|| with_consumer_protocol(name, protocol)) {
             return Err(settings.refuse(&path, why));

@@ -32,8 +32,17 @@ pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", cut(&url(text)))
 }
 
+/// A path of keys on one line, not too long. Where a space is missing behind a colon the value is taken for a part of the
+/// key, and may be a password.
+pub(super) fn key(path: &str) -> String {
+    match path.split_once(':') {
+        Some((key, _)) => format!("{}:{MASK}", one_line(key)),
+        None => one_line(path),
+    }
+}
+
 /// The text on one line, not too long.
-pub(super) fn one_line(text: &str) -> String {
+fn one_line(text: &str) -> String {
     cut(text).replace(char::is_control, "\u{fffd}")
 }
 
@@ -60,6 +69,17 @@ mod tests {
             ("hunter2@h", "***@h"),
         ] {
             assert_eq!(url(text), want);
+        }
+    }
+
+    #[test]
+    fn a_value_that_got_into_its_key_is_not_shown() {
+        for (path, want) in [
+            ("redis.password", "redis.password"),
+            ("redis.password:\"hunter2", "redis.password:***"),
+            ("a\nb:c:d", "a\u{fffd}b:***"),
+        ] {
+            assert_eq!(key(path), want);
         }
     }
 

@@ -223,7 +223,7 @@ impl Settings {
             Origin::Line(line) => format!("{}:{line}", self.file),
             Origin::Variable(name) => name.clone(),
         };
-        let path = if path.is_empty() { "top level".to_owned() } else { mask::one_line(path) };
+        let path = if path.is_empty() { "top level".to_owned() } else { mask::key(path) };
         ConfigError::Setting { origin, path, problem }
     }
 }

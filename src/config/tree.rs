@@ -6,6 +6,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+/// How deep lists and maps may lie within each other.
+const DEEPEST: usize = 32;
+
 /// A value as it was written.
 pub(super) enum Node {
     /// Nothing, `null` or `~`.
@@ -35,6 +38,8 @@ pub(super) struct SyntaxError {
 pub(super) fn parse(source: &str) -> Result<Node, SyntaxError> {
     let options = serde_saphyr::options! {
         with_snippet: false,
+        // Deeper than any setting lies, and far from what a stack can bear.
+        budget: serde_saphyr::budget! { max_depth: DEEPEST, flow_nesting_limit: DEEPEST },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
     };

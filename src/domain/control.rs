@@ -129,7 +129,8 @@ impl Reason {
     /// The text without control characters, cut where it is too long.
     pub fn of(text: &str) -> Self {
         let clean = |c: char| if c.is_control() { ' ' } else { c };
-        Self(text.trim().chars().take(LONGEST_REASON).map(clean).collect())
+        let kept: String = text.trim().chars().take(LONGEST_REASON).map(clean).collect();
+        Self(kept.trim().to_owned())
     }
 
     pub fn as_str(&self) -> &str {

@@ -7,6 +7,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
+/// The beginning of the year 0 and the end of the year 9999, in UTC.
+const FIRST: i64 = -62_167_219_200_000;
+const LAST: i64 = 253_402_300_799_999;
+
 /// Why a text is no RFC 3339 date-time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 date-time with 'T' and an offset or 'Z', like 2026-03-01T12:00:00.250Z")]
@@ -76,7 +80,9 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
     if second == 60 && minutes.rem_euclid(1_440) != 1_439 {
         return None;
     }
-    Some(Timestamp(minutes * 60_000 + second.min(59) * 1_000 + milli))
+    let millis = minutes * 60_000 + second.min(59) * 1_000 + milli;
+    // An offset may lead out of the years that have four digits, and then nobody could read what we write of it.
+    (FIRST..=LAST).contains(&millis).then_some(Timestamp(millis))
 }
 
 /// Reads `.ddd…` where it stands, as milliseconds, and gives back what follows it.
@@ -177,6 +183,10 @@ mod tests {
             ("2021-01-01T00:00:00+0100", None),
             ("2021-01-01T00:00:00+24:00", None),
             ("2021-01-01", None),
+            ("0000-01-01T00:00:00Z", Some(FIRST)),
+            ("0000-01-01T00:59:59.999+01:00", None),
+            ("9999-12-31T23:59:59.9999Z", Some(LAST)),
+            ("9999-12-31T23:00:00-01:00", None),
             ("1635694723", None),
             ("", None),
         ] {

@@ -61,7 +61,8 @@ fn read(name: &[u8], value: &[u8]) -> Option<Control> {
         ANY => None,
         trigger => Some(Trigger::from_name(trigger)?),
     };
-    let Object(Stored { state, at, reason }) = serde_json::from_slice(value).ok()?;
+    // The reader would not look into the strings of members that are not known.
+    let Object(Stored { state, at, reason }) = serde_json::from_str(std::str::from_utf8(value).ok()?).ok()?;
     Some(Control {
         kind,
         target: Target { tenant, trigger },
@@ -123,6 +124,7 @@ mod tests {
             ("pause|*|*", br#"{"state":"on"}"#, false),
             ("pause|*|*", br#"["on",5]"#, false),
             ("pause|*|*", b"", false),
+            ("pause|*|*", b"{\"state\":\"on\",\"at\":5,\"by\":\"\xff\"}", false),
         ] {
             let read = decode(name.as_bytes(), value);
             assert_eq!(read.is_ok(), ok, "{name} {}", String::from_utf8_lossy(value));

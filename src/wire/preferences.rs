@@ -79,7 +79,9 @@ pub fn decode(bytes: &[u8]) -> Result<Preferences, Unreadable> {
     if bytes.len() > MAX_BYTES {
         return Err(Unreadable(format!("it is larger than {MAX_BYTES} bytes")));
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    // The reader would not look into the strings of fields that are not known.
+    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable("it is not UTF-8".to_owned()))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     let Object(document): Object<Document<'_>> = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         Unreadable(match error.inner().classify() {

@@ -147,7 +147,9 @@ fn json_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidRequ
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err(invalid("the body", "must be a JSON object"));
     }
-    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+    // The reader would not look into the strings of fields that are not known.
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid("the body", "is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => invalid("the body", "holds a field twice or of a wrong type"),
         serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
             invalid("the body", "is not JSON")

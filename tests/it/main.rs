@@ -29,4 +29,5 @@ mod secure;
 pub mod services;
 mod shadow;
 mod stack;
+mod supply;
 mod traces;

@@ -2,6 +2,7 @@
 
 mod api;
 mod kafka;
+mod names;
 mod secrets;
 mod tenants;
 

@@ -35,7 +35,7 @@ fn change() -> Vec<(String, String)> {
 
 #[test]
 fn a_service_with_a_certificate_of_a_private_authority_is_asked() {
-    let authority = Authority::new();
+    let authority = Authority::make();
     let stack = Stack::new("private", 1, &[("acme", ON)]);
     let front = TlsFront::start(&authority.issue("api", "DNS:localhost", Valid::Now), stack.api_address());
     let variables = variables(&front, Some(&authority.certificate()));
@@ -54,11 +54,10 @@ struct Mistake {
     reason: &'static str,
 }
 
-#[test]
-fn a_service_that_cannot_be_believed_is_told_nothing_and_the_reason_is_told() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+/// Services that must not be believed.
+fn mistakes(authority: &Authority, stranger: &Authority) -> [Mistake; 4] {
     let (good, trusted) = ("DNS:localhost", Some(authority.certificate()));
-    let mistakes = [
+    [
         Mistake {
             name: "another-authority",
             identity: stranger.issue("api", good, Valid::Now),
@@ -83,7 +82,13 @@ fn a_service_that_cannot_be_believed_is_told_nothing_and_the_reason_is_told() {
             trusted,
             reason: "not valid for name",
         },
-    ];
+    ]
+}
+
+#[test]
+fn a_service_that_cannot_be_believed_is_told_nothing_and_the_reason_is_told() {
+    let (authority, stranger) = (Authority::make(), Authority::make());
+    let mistakes = mistakes(&authority, &stranger);
     let stack = Stack::new("believed", 1, &[("acme", ON)]);
     let credential = stack.directory.path().join("credential");
     std::fs::write(&credential, "hush-4711").unwrap();

@@ -41,7 +41,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(name: &str) -> Self {
-        let authority = Authority::new();
+        let authority = Authority::make();
         let identity = authority.issue("broker", "DNS:localhost", Valid::Now).in_one_file();
         let secure = || Secure { identity: identity.clone(), user: USER.to_owned(), password: PASSWORD.to_owned() };
         let broker = Broker::start_secure(secure);
@@ -84,7 +84,7 @@ fn over_tls_with_a_password_events_become_outcomes_and_each_mistake_has_its_reas
     assert_eq!(stack.outcomes(1)[0]["status"], "session_created");
     processor.until_ready();
 
-    let stranger = Authority::new();
+    let stranger = Authority::make();
     let wrong = write(stack.directory.path(), "wrong", "wrong-hush-4713");
     let with = |brokers: String, authority: String, password_file: &str| Access {
         brokers,

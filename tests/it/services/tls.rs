@@ -35,7 +35,7 @@ pub enum Valid {
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub fn make() -> Self {
         let authority = Self { directory: directory("authority") };
         let settings = "[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\n";
         std::fs::write(authority.path("settings"), settings).expect("a file can be written");
