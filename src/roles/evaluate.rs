@@ -30,6 +30,7 @@ use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
+use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::{EventResult, HeldReason, Metrics};
 use crate::traces::Traces;
@@ -121,8 +122,10 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
 
     /// Decodes a batch, looks its tenants up and records its bets.
     async fn begin(&self, batch: Batch, due: &[Compaction]) -> Result<Recorded, Stopped> {
+        failpoint::pass(Step::EvaluateTaken);
         let mut recorded = self.decode(batch);
         self.look_up(&mut recorded).await?;
+        failpoint::pass(Step::EvaluateLookedUp);
         let (windows, settings, outlive) = (&self.windows, &self.window_settings, self.outlive());
         let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
         recorded.windowed = self
@@ -131,6 +134,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 walk::record_keeping(windows, &recorded.arrivals, due, settings, outlive, keep)
             })
             .await?;
+        failpoint::pass(Step::EvaluateRecorded);
         Ok(recorded)
     }
 
@@ -214,6 +218,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             tested.map(|tested| (tested, now))
         };
         let (tested, decided_at) = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
+        failpoint::pass(Step::EvaluateDecided);
         let (now, decided) = (clock::now(), clock::precisely());
         let mut outgoing = Vec::new();
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
@@ -224,10 +229,13 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
+        failpoint::pass(Step::EvaluateSent);
         places.end(&self.traces, &recorded, &records, &tested, decided);
         self.count(&recorded, &tested, settings, &commands);
         self.guard.hear(&recorded.arrivals, &tested, settings, now);
+        failpoint::pass(Step::EvaluateCounted);
         progress.finish(recorded.batch.iter().map(|record| record.position));
+        failpoint::pass(Step::EvaluateFinished);
         if let Some(candidate) = &self.candidate {
             candidate.give(std::mem::take(&mut recorded.arrivals), &tested, now).await;
         }

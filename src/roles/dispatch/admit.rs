@@ -8,6 +8,7 @@ use crate::edge::kafka::producer::{Outgoing, Sink};
 use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
+use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::evaluate::dead_letter;
@@ -36,6 +37,7 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     batch: &Batch,
 ) -> Result<Vec<Admitted>, Stopped> {
+    failpoint::pass(Step::DispatchTaken);
     let taken = clock::precisely();
     let read: Vec<Result<Job, Box<Unreadable>>> = batch
         .iter()
@@ -48,6 +50,7 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
     let ids: Vec<CommandId> = read.iter().flatten().map(|job| job.command.id).collect();
     let mut fixed =
         role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, || role.outcomes.fixed(&ids)).await?.into_iter();
+    failpoint::pass(Step::DispatchAdmitted);
     let admit_one = |read: Result<Job, Box<Unreadable>>| match read {
         Err(unreadable) => Admitted::Unreadable(unreadable),
         Ok(job) => match fixed.next().flatten() {

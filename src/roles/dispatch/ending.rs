@@ -9,6 +9,7 @@ use crate::edge::clock;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
+use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::Stopped;
@@ -55,6 +56,7 @@ pub(super) async fn end<O: Outcomes, X: Sessions, K: Sink>(
     let record = outcome::encode(&ended.outcome);
     let fix = || role.outcomes.fix(ended.outcome.command, &record);
     let standing = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, fix).await?;
+    failpoint::pass(Step::DispatchFixed);
     let outcome = if standing == record { Some(ended.outcome) } else { outcome::decode(&standing).ok() };
     if let Some(Outcome { ending: Ending::NotRequired { .. }, tenant, trigger, .. }) = &outcome {
         role.metrics.contradiction(tenant, *trigger);
@@ -102,6 +104,7 @@ async fn send<O: Outcomes, X: Sessions, K: Sink>(
         });
     }
     role.holder.send(&role.sink, outgoing).await?;
+    failpoint::pass(Step::DispatchPublished);
     if let Some(span) = &letter.span {
         let ended = if rejection.is_some() { spans::Ended::Failed } else { spans::Ended::Well };
         span.end(&role.traces, outcome.ending.status(), ended);

@@ -13,7 +13,7 @@ use tokio_util::time::DelayQueue;
 
 use super::admit::{self, Admitted};
 use super::lanes::{JobId, Lanes};
-use super::{Dispatch, Job, call, ending, park, spans};
+use super::{Dispatch, Job, call, ending, park};
 use crate::domain::command::Command;
 use crate::domain::delivery::still_time;
 use crate::domain::ids::{CommandId, TenantId};
@@ -24,6 +24,7 @@ use crate::edge::kafka::producer::Sink;
 use crate::edge::kafka::records::{Batch, Position};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
+use crate::failpoint;
 use crate::metrics::Role;
 use crate::roles::hold::Stopped;
 
@@ -329,16 +330,11 @@ where
     /// Sends a command to the retries topic, to come back after `wait`.
     fn park(&mut self, id: JobId, wait: Duration) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (role, record) = (Arc::clone(&self.role), park::record(job, wait, &self.role.topics.retries));
-        let span = job.span.clone();
+        let (role, parking) = (Arc::clone(&self.role), park::Parking::of(job, wait, &self.role.topics.retries));
         // From now on the record may come back at any moment, and must not be taken for one that ends with this job.
         self.forget_name(job.command.id, id);
         self.spawn(async move {
-            role.holder.send(&role.sink, vec![record]).await?;
-            role.metrics.parked();
-            if let Some(span) = span {
-                span.end(&role.traces, "parked", spans::Ended::Well);
-            }
+            park::park(&role, parking).await?;
             Ok(Done::Finished { job: Some(id), positions: Vec::new() })
         });
     }
@@ -352,6 +348,7 @@ where
             self.progress.finish(job.positions());
         }
         self.progress.finish(positions);
+        failpoint::pass(failpoint::Step::DispatchFinished);
     }
 
     /// Sends what has waited too long for a turn to the retries topic; where memory is full, also the end of the longest
