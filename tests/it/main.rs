@@ -13,6 +13,7 @@ mod delivery;
 mod end_to_end;
 mod explain;
 mod guards;
+mod kit;
 mod operation;
 mod packaging;
 mod readme;

@@ -1,0 +1,1 @@
+//! A real Redis Cluster of six processes.

@@ -1,0 +1,1 @@
+//! A proxy that breaks what goes through it.
