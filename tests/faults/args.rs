@@ -16,6 +16,8 @@ pub struct Args {
     pub threads: usize,
     /// Runs the cases too that are known to fail.
     pub pending: bool,
+    /// Keeps the logs of cases that violate nothing, too.
+    pub keep: bool,
 }
 
 impl Args {
@@ -34,6 +36,7 @@ pub fn read(words: impl Iterator<Item = String>) -> Result<Args, String> {
     while let Some(word) = words.next() {
         let mut value = |what: &str| words.next().ok_or_else(|| format!("{word} needs {what}"));
         match word.as_str() {
+            "--keep" => args.keep = true,
             "--list" => args.list = true,
             "--exact" => args.exact = true,
             "--pending" | "--ignored" | "--include-ignored" => args.pending = true,

@@ -12,6 +12,9 @@
 //! cargo test --release --test faults -- --soak 30m --seed 7   all faults in mixtures drawn from the seed, so long
 //! ```
 //!
+//! `--pending` runs the cases as well that are known to fail, `--keep` keeps the logs of every case, `--test-threads` says how
+//! many cases run at the same time (2).
+//!
 //! It needs what the other tests need: `redis-server`, `redis-cli`, Java, and Kafka's jars in `STEPUP_KAFKA_LIBS`. Failpoints
 //! exist in a build with debug assertions only, so a release build leaves the case out that ends processes at them.
 //!
@@ -30,7 +33,7 @@ mod judge;
 mod proxy;
 mod report;
 mod runner;
-#[allow(dead_code, reason = "the kit serves several test binaries")]
+#[allow(dead_code, unused_imports, reason = "the kit serves several test binaries")]
 #[path = "../it/services/mod.rs"]
 mod services;
 mod soak;

@@ -87,7 +87,12 @@ fn run_one(case: &Case, args: &Args) -> Line {
     let trial =
         Trial { name, seed, directory: directory.path(), lasts: args.soak.unwrap_or(Duration::from_secs(20)) };
     let ended = match catch_unwind(AssertUnwindSafe(|| (case.run)(&trial))) {
-        Ok(figures) => Ended::Kept(figures),
+        Ok(figures) => {
+            if args.keep {
+                say(&format!("{name}: logs are kept in {}", directory.keep().display()));
+            }
+            Ended::Kept(figures)
+        }
         Err(_) => {
             let why = LAST.with_borrow_mut(std::mem::take);
             let kept = directory.keep();

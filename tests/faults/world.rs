@@ -15,7 +15,7 @@ use crate::services::{self, create_topic_with, free_port, unique, wait_for};
 use crate::{http, judge};
 
 /// How long a queue may take to be worked off after the last fault.
-const RECOVERY: Duration = Duration::from_secs(60);
+pub const RECOVERY: Duration = Duration::from_secs(60);
 /// How long the load may take in all, from its first event on.
 const LOAD: Duration = Duration::from_secs(420);
 
@@ -29,8 +29,11 @@ const BETS: &str = r#"{"is_reuse_kyc_enabled":true,"updated_at":"2026-02-01T00:0
     "high_frequency_betting":{"enabled":true,"count":4,"window_minutes":2},
     "large_bet_placement":{"enabled":true,"threshold":100}}}"#;
 const OFF: &str = r#"{"is_reuse_kyc_enabled":false,"reuse_kyc_triggers":{"login":true}}"#;
+/// More of what asks somebody than people do.
+const MIX: &str = "bet=75,login=6,deposit=6,withdrawal=5,new_device_or_location=2,password_change=2,payment_method_change=2,\
+                   phone_number_change=1,account_balance_transfer=1";
 /// Of four tenants the last has no preferences.
-pub const TENANTS: usize = 4;
+const TENANTS: u64 = 4;
 
 /// Where a world stands. What is not said is shared with the other cases.
 pub struct Setup {
@@ -44,6 +47,8 @@ pub struct Setup {
     pub partitions: i32,
     pub session_timeout: Duration,
     pub batch: u32,
+    /// The look-ups' settings in the configuration.
+    pub preferences: &'static str,
     /// Whether the order of a customer's events is that in which they were sent.
     pub order: Order,
     /// Further lines of the configuration.
@@ -67,6 +72,7 @@ impl Default for Setup {
             partitions: 4,
             session_timeout: Duration::from_secs(3),
             batch: 100,
+            preferences: "ttl: 3s, timeout: 1s",
             order: Order::Kept,
             extra: "",
         }
@@ -79,13 +85,14 @@ pub struct Load {
     pub events: u64,
     pub rate: u64,
     pub customers: u64,
+    pub tenants: u64,
     /// Further arguments of `replay`.
     pub more: &'static [&'static str],
 }
 
 impl Load {
     pub fn of(events: u64, rate: u64) -> Self {
-        Self { events, rate, customers: 150, more: &[] }
+        Self { events, rate, customers: 150, tenants: TENANTS, more: &[] }
     }
 }
 
@@ -97,7 +104,7 @@ pub struct World {
     pub setup: Setup,
     pub brokers: String,
     redis: String,
-    api: Process,
+    _api: Process,
     /// Where the simulator listens.
     pub api_address: String,
     /// Where the processors look for it.
@@ -107,6 +114,8 @@ pub struct World {
     finished: Vec<Value>,
     pub faults: u64,
     last_fault: Instant,
+    /// When the load that was begun last has sent its events.
+    sending_until: Option<Instant>,
     /// The endings that a command may have.
     pub statuses: BTreeSet<&'static str>,
 }
@@ -132,7 +141,7 @@ impl World {
             setup,
             brokers,
             redis,
-            api,
+            _api: api,
             api_address,
             api_of_roles: None,
             fleet: Vec::new(),
@@ -140,6 +149,7 @@ impl World {
             finished: Vec::new(),
             faults: 0,
             last_fault: Instant::now(),
+            sending_until: None,
             statuses: BTreeSet::from(["session_created"]),
             name,
         }
@@ -155,7 +165,7 @@ impl World {
 
     /// Writes a configuration and gives back its path.
     pub fn config(&self, called: &str, brokers: &str, port: u16) -> String {
-        let Self { name, setup: Setup { session_timeout, batch, extra, .. }, redis, .. } = self;
+        let Self { name, setup: Setup { session_timeout, batch, extra, preferences, .. }, redis, .. } = self;
         let api = self.api_of_roles.as_ref().unwrap_or(&self.api_address);
         let text = format!(
             "kafka:
@@ -165,7 +175,7 @@ impl World {
              retries: {name}-retries, dead_letters: {name}-dead-letters, receipts: {name}-receipts }}
   properties: {{ session.timeout.ms: {}, heartbeat.interval.ms: 500, reconnect.backoff.max.ms: 1000 }}
 redis: {{ {redis}, key_prefix: f{} }}
-preferences: {{ source: http, url: \"{api}/api/v1/kyc/preferences\", ttl: 3s, timeout: 1s }}
+preferences: {{ source: http, url: \"{api}/api/v1/kyc/preferences\", {preferences} }}
 session_api: {{ url: \"{api}\", timeout: 1s, connect_timeout: 1s }}
 evaluate: {{ batch_size: {batch} }}
 dispatch: {{ park_after: 300ms, backoff_base: 50ms, backoff_cap: 2s, pause: 2s }}
@@ -213,20 +223,24 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
     /// Begins to send events.
     pub fn load(&mut self, load: Load) {
         let number = self.loads.len() + self.finished.len();
-        let numbers = [load.events, load.rate, load.customers, self.seed + number as u64].map(|n| n.to_string());
-        let [events, rate, customers, seed] = &numbers;
-        let (config, preferences, tenants) = (self.watching(), self.preferences(), TENANTS.to_string());
+        let seed = self.seed.wrapping_add(number as u64);
+        let numbers = [load.events, load.rate, load.customers, load.tenants, seed].map(|n| n.to_string());
+        let [events, rate, customers, tenants, seed] = &numbers;
+        let (config, preferences) = (self.watching(), self.preferences());
         #[rustfmt::skip]
         let args = [
-            "replay", "--config", &config, "--synthetic", "--json", "--events", events, "--rate", rate, "--seed", seed,
-            "--run-id", &format!("r{number}"), "--tenants", &tenants, "--customers", customers, "--late", "3%",
+            "replay", "--config", &config, "--synthetic", "--json", "--events", events, "--seed", seed,
+            "--run-id", &format!("r{number}"), "--tenants", tenants, "--customers", customers, "--late", "3%",
             "--repeated", "3%", "--out-of-order", "3%", "--malformed", "1%", "--bursts", "1%",
+            "--mix", MIX,
             "--drain", &format!("{}s", LOAD.as_secs()), "--slo", "lost=0,repeated=0",
         ];
         let offline: &[&str] = if self.setup.order == Order::Kept { &["--preferences", &preferences] } else { &[] };
-        let args = [&args[..], offline, load.more].concat();
+        let rate: &[&str] = if load.more.contains(&"--rate") { &[] } else { &["--rate", rate] };
+        let args = [&args[..], offline, rate, load.more].concat();
         let mut process = Process::new(&self.directory, &format!("load-{number}"), &args);
         process.start(&[]);
+        self.sending_until = Some(Instant::now() + Duration::from_secs(load.events / load.rate.max(1)));
         self.loads.push(process);
     }
 
@@ -234,6 +248,12 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
     pub fn is_loaded(&mut self) -> bool {
         self.collect();
         !self.loads.is_empty()
+    }
+
+    /// Whether events are still to be sent.
+    pub fn is_sending(&mut self) -> bool {
+        self.collect();
+        self.sending_until.is_some_and(|until| Instant::now() < until) && !self.loads.is_empty()
     }
 
     /// Takes the figures of the loads that have come to their end.
@@ -274,6 +294,13 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
         self.fault();
     }
 
+    /// Records that the processes which run have not worked off.
+    pub fn lag(&self) -> u64 {
+        let of = |member: &Member| member.metric("stepup_consumer_lag", &[]).unwrap_or_default();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a lag is a count")]
+        self.fleet.iter().filter(|member| member.runs()).map(|member| of(member) as u64).sum()
+    }
+
     /// Waits until events are being decided.
     #[track_caller]
     pub fn until_it_flows(&mut self) {
@@ -287,10 +314,9 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
     /// Waits until the load is worked off, judges what came out, and stops everything.
     #[track_caller]
     pub fn finish(mut self) -> Figures {
-        let healthy = self.last_fault;
-        self.last_fault = Instant::now();
+        let healthy = self.sending_until.unwrap_or(self.last_fault).max(self.last_fault);
         self.drained();
-        let drained = Instant::now();
+        let recovery = Instant::now().saturating_duration_since(healthy);
         for member in self.fleet.iter_mut().filter(|member| member.runs()) {
             member.stays();
         }
@@ -307,7 +333,7 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
             commands: judged.commands,
             sessions: judged.sessions,
             orphans: judged.orphans,
-            recovery: drained.duration_since(healthy),
+            recovery,
         }
     }
 
@@ -343,11 +369,6 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
         process.start(&[]);
         let status = wait_for(PATIENCE, "the verb ends", || process.ended().ok_or_else(|| called.to_owned()));
         (status, process.stdout(), process.stderr())
-    }
-
-    /// Whether the recovery was as fast as it must be.
-    pub fn recovery_bound() -> Duration {
-        RECOVERY
     }
 }
 

@@ -49,7 +49,7 @@ fn killed_between_any_two_steps(trial: &Trial<'_>) -> Figures {
             (member, steps.peekable(), false)
         },
     );
-    let mut arm = |world: &mut World, member: usize, step: Option<Step>| {
+    let arm = |world: &mut World, member: usize, step: Option<Step>| {
         let failpoint = step.map(|step| format!("{}:{}", step.name(), 1 + world.one_of(4)));
         let env: Vec<_> = failpoint.iter().map(|failpoint| ("STEPUP_FAILPOINT", failpoint.as_str())).collect();
         world.fleet[member].start(&env);
