@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use stepup::config::{self, Config, ConfigError};
+use stepup::roles::audit::AuditArgs;
 use stepup::roles::backtest::BacktestArgs;
 use stepup::roles::demo::DemoArgs;
 use stepup::roles::explain::ExplainArgs;
@@ -16,7 +17,7 @@ use stepup::roles::record::RecordArgs;
 use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
+use stepup::roles::{audit, backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -42,6 +43,8 @@ enum Verb {
     Explain(ExplainArgs),
     /// Write a range of a topic to a file, with names of people replaced on request.
     Record(Box<RecordArgs>),
+    /// Prove the promises from what went in and what came out, or name the first that is broken.
+    Audit(Box<AuditArgs>),
     /// Stop asking customers at once: for one tenant, one trigger or all.
     Pause(PauseArgs),
     /// End a pause.
@@ -172,6 +175,10 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Record(args) => {
             let config = args.config().map(|path| load(path, None)).transpose()?;
             block_on(async { record::run(*args, config, shutdown::token()?).await })?;
+        }
+        Verb::Audit(args) => {
+            let config = load(args.config(), None)?;
+            block_on(async { audit::run(*args, config, shutdown::token()?).await })?;
         }
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();

@@ -14,6 +14,7 @@ pub mod preferences;
 pub mod quotas;
 pub mod recording;
 pub mod redis;
+pub mod session_list;
 pub mod sessions;
 pub mod tls;
 pub mod windows;

@@ -1,5 +1,6 @@
 //! CONNECT. One file per verb: its edges, its loop, its stop. No parsing, no words of Redis or HTTP, no judgment.
 
+pub mod audit;
 pub mod background;
 pub mod backtest;
 pub mod check;

@@ -1,5 +1,6 @@
 //! TRANSLATES. Bytes to domain and back; pure, and the only place that knows serde.
 
+pub mod audit;
 pub mod columns;
 pub mod command;
 pub mod control;

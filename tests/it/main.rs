@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "modules of a test binary share by being public")]
 
 mod architecture;
+mod audit;
 mod backtest;
 mod browser;
 mod chart;
