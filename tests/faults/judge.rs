@@ -15,6 +15,30 @@ pub struct Judged {
     pub orphans: u64,
 }
 
+/// What the auditor says: that every promise is kept, and every one was looked at.
+#[track_caller]
+pub fn audit(world: &World) {
+    let (config, preferences) = (world.watching(), world.preferences());
+    #[rustfmt::skip]
+    let args = ["audit", "--config", &config, "--preferences", &preferences, "--sessions", &world.api_address, "--windows",
+        "--expect-drained", "--json"];
+    let (status, report, stderr) = world.verb("audit", &args);
+    let report: Value = serde_json::from_str(&report).unwrap_or_else(|error| panic!("the audit: {error}: {stderr}"));
+    assert!(status.success() && report["ok"] == true, "the auditor: {stderr}\n{}", violations(&report));
+    for check in report["checks"].as_array().expect("checks") {
+        assert_eq!(check["skipped"], Value::Null, "the auditor did not check {}", check["name"]);
+    }
+    let decided_again = |name: &str| report["counted"][name].as_u64();
+    assert_eq!(decided_again("undecided"), Some(0), "decisions that the auditor cannot make again: {report}");
+}
+
+/// The checks of an audit that found something, with the first of it.
+fn violations(report: &Value) -> String {
+    let checks = report["checks"].as_array().into_iter().flatten();
+    let broken = checks.filter(|check| check["violations"] != 0);
+    broken.map(|check| format!("{} {}: {}", check["name"], check["violations"], check["first"])).collect::<Vec<_>>().join("\n")
+}
+
 /// The cause of a command: tenant, event, trigger.
 type Cause = (String, String, String);
 

@@ -95,9 +95,13 @@ fn run_one(case: &Case, args: &Args) -> Line {
         }
         Err(_) => {
             let why = LAST.with_borrow_mut(std::mem::take);
+            let again = match args.soak {
+                Some(lasts) => format!("--soak {}s --seed {seed}", lasts.as_secs()),
+                None => format!("--exact {name} --seed {seed}"),
+            };
             let kept = directory.keep();
             Ended::Violated(format!(
-                "VIOLATION in {name}: {why}\nagain with: cargo test --test faults -- --exact {name} --seed {seed}\n{}",
+                "VIOLATION in {name}: {why}\nagain with: cargo test --test faults -- {again}\n{}",
                 ends_of_logs(&kept)
             ))
         }

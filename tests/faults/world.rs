@@ -324,6 +324,7 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
         for member in self.fleet.iter_mut().filter(|member| member.runs()) {
             member.stop();
         }
+        judge::audit(&self);
         judge::no_secret_is_told(&self);
         let sum = |name: &str| self.finished.iter().filter_map(|load| load[name].as_u64()).sum::<u64>();
         assert_eq!(sum("unexpected"), 0, "commands that no decision offline asks for: {:?}", self.finished);
@@ -380,8 +381,10 @@ fn simulator(trial: &Trial<'_>, preferences: &str) -> (Process, String) {
     process.start(&[]);
     let address = wait_for(PATIENCE, "the simulator listens", || {
         let said = process.stderr();
-        let address = said.lines().find_map(|line| line.strip_prefix("session-api listens on "));
-        address.map(str::to_owned).ok_or(said.clone())
+        // A line without its end may still grow.
+        let lines = said.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let address = lines.filter_map(|line| line.strip_prefix("session-api listens on ")).next();
+        address.map(str::to_owned).ok_or_else(|| said.clone())
     });
     (process, address)
 }

@@ -2,9 +2,11 @@
 
 use rand::seq::SliceRandom as _;
 
+use crate::fleet::PATIENCE;
 use crate::report::Figures;
 use crate::runner::Readiness::Ready;
 use crate::runner::{Case, Trial};
+use crate::services::wait_for;
 use crate::world::{Load, Setup, World};
 
 pub const CASES: &[Case] = &[
@@ -56,7 +58,10 @@ fn away_at_cold_start(trial: &Trial<'_>) -> Figures {
     world.start_early("evaluate");
     world.start_early("evaluate,dispatch");
     world.load(Load::of(4_000, 250));
-    world.pause(1_500..4_000);
+    wait_for(PATIENCE, "the lag is told though nothing was ever finished", || match world.lag() {
+        lag if lag > 300 => Ok(()),
+        lag => Err(format!("{lag}")),
+    });
     for fault in [
         r#"[{"kind":"delay","delay_ms":300,"on":"preferences"}]"#,
         r#"[{"kind":"hang","on":"preferences","rate":0.8}]"#,
