@@ -14,10 +14,13 @@ use stepup::roles::forget::ForgetArgs;
 use stepup::roles::hold::in_full;
 use stepup::roles::pause::{PauseArgs, ResumeArgs};
 use stepup::roles::record::RecordArgs;
+use stepup::roles::redrive::RedriveArgs;
 use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{audit, backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
+use stepup::roles::{
+    audit, backtest, check, demo, explain, forget, pause, record, redrive, release, replay, run, schema, session_api,
+};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -45,6 +48,8 @@ enum Verb {
     Record(Box<RecordArgs>),
     /// Prove the promises from what went in and what came out, or name the first that is broken.
     Audit(Box<AuditArgs>),
+    /// Send dead letters back to where they came from.
+    Redrive(Box<RedriveArgs>),
     /// Stop asking customers at once: for one tenant, one trigger or all.
     Pause(PauseArgs),
     /// End a pause.
@@ -180,6 +185,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             let config = load(args.config(), None)?;
             block_on(async { audit::run(*args, config, shutdown::token()?).await })?;
         }
+        Verb::Redrive(args) => redrive_letters(*args)?,
         Verb::SessionApi(args) => {
             let colour = telemetry::stderr_colour();
             telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;
@@ -188,6 +194,14 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn redrive_letters(args: RedriveArgs) -> Result<(), Failure> {
+    args.check().map_err(Failure::Usage)?;
+    let config = load(args.config(), None)?;
+    let colour = telemetry::stderr_colour();
+    telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+    Ok(block_on(async { redrive::run(args, config, shutdown::token()?).await })?)
 }
 
 /// The configuration, with the roles of the command line over it as if they came from the environment.

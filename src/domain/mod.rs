@@ -16,6 +16,7 @@ pub mod ids;
 pub mod money;
 pub mod outcome;
 pub mod preferences;
+pub mod redrive;
 pub mod time;
 pub mod trigger;
 pub mod window;

@@ -83,7 +83,11 @@ catalogue! {
         "Records of a partition that this process is assigned and has not finished yet.";
     HELD: Gauge "stepup_held" ["role", "reason"]
         "1 while a role cannot go on because of the reason: windows, claims, outcomes, controls, preferences, \
-         kafka_produce or kafka_input; else 0.";
+         kafka_produce, kafka_input or refill (Redis was found empty and is filled again); else 0.";
+    REFILLS: Counter "stepup_refills_total" ["role"]
+        "How often this process has filled Redis again, which was found without what the role keeps there.";
+    REFILLED: Counter "stepup_refilled_records_total" ["role"]
+        "Records of the topics that were read for it.";
     INFLIGHT: Gauge "stepup_inflight" ["role"]
         "Records that a role has taken up and not finished yet.";
     ASSIGNED_PARTITIONS: Gauge "stepup_assigned_partitions" ["role"]

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::console::{Console, MOST_TOLD, Told};
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
+use super::refill::Kept;
 use super::walk::{self, Arrival, Keep, Ledgers, Tested, Windowed};
 use crate::config::{Evaluate as Settings, Receipts, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
@@ -36,15 +37,17 @@ use crate::metrics::{EventResult, HeldReason, Metrics};
 use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
-use crate::wire::{command, receipt, window};
+use crate::wire::{command, receipt, redrive, window};
 
 pub mod candidate;
 mod compactions;
 pub mod guard;
+mod lost;
 mod spans;
 use candidate::Beside;
 use compactions::Compactions;
 use guard::Guard;
+use lost::Since;
 use spans::Places;
 
 /// The edges of the role, and what it goes by.
@@ -60,6 +63,8 @@ pub struct Evaluate<W, C, K, S> {
     pub topics: Topics,
     pub metrics: Metrics,
     pub holder: Holder,
+    /// Whether the store still has what it was told.
+    pub kept: Kept,
     /// What is in shadow at the moment, and what is to go there.
     pub guard: Guard,
     /// Where decided batches go to be decided by the candidate preferences, if there are any.
@@ -78,6 +83,7 @@ struct Recorded {
     rejected: Vec<(usize, Option<TenantId>, Option<ActivityType>, Rejection)>,
     unknown_types: Vec<TenantId>,
     windowed: Windowed,
+    since: Since,
     /// When the batch was taken.
     taken: SystemTime,
 }
@@ -135,6 +141,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             })
             .await?;
         failpoint::pass(Step::EvaluateRecorded);
+        recorded.since = Since::now(self.kept.era());
         Ok(recorded)
     }
 
@@ -160,14 +167,17 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 }
                 Decoded::Event(event) => {
                     let source = window::arrival(&record.position.source());
-                    arrivals.push(Arrival { event, place: source, preferences: None });
+                    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                    let age_limit = redrive::age_limit(headers);
+                    arrivals.push(Arrival { event, place: source, preferences: None, age_limit });
                     records.push(place);
                 }
                 Decoded::UnknownType { tenant } => unknown_types.push(tenant),
                 Decoded::Rejected { rejection, .. } => rejected.push((place, None, None, rejection)),
             }
         }
-        Recorded { batch, arrivals, records, rejected, unknown_types, windowed: Windowed::default(), taken }
+        let (windowed, since) = (Windowed::default(), Since::now(None));
+        Recorded { batch, arrivals, records, rejected, unknown_types, windowed, since, taken }
     }
 
     /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
@@ -211,6 +221,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
         let settings = &*self.guard.settings(&self.settings);
         let decide = || async {
+            self.record_again_if_lost(&recorded).await?;
             // The clock of the attempt that succeeds, however long the store was away before.
             let (claims, now) = (&self.claims, Some(clock::now()));
             let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
@@ -230,6 +241,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
         failpoint::pass(Step::EvaluateSent);
+        self.confirm(&recorded, settings, decided_at).await?;
         places.end(&self.traces, &recorded, &records, &tested, decided);
         self.count(&recorded, &tested, settings, &commands);
         self.guard.hear(&recorded.arrivals, &tested, settings, now);

@@ -20,6 +20,8 @@ pub mod progress;
 pub mod receipt;
 pub mod record;
 pub mod recording_args;
+pub mod redrive;
+pub mod refill;
 pub mod release;
 pub mod replay;
 pub mod report;

@@ -20,6 +20,7 @@ pub mod preferences;
 pub mod preferences_update;
 pub mod pseudonym;
 pub mod receipt;
+pub mod redrive;
 pub mod replay;
 pub mod retry;
 pub mod rewrite;

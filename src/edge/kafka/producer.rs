@@ -10,6 +10,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 
 use super::{ClientError, Connection};
+use crate::wire::dead_letter::PAYLOAD_BYTES;
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl Outgoing {
         let Size::MayBeCut { to } = self.size else { return None };
         let payload = self.payload.as_ref().filter(|payload| payload.len() > to)?;
         let mut cut = Self { payload: Some(payload[..to].to_vec()), size: Size::Fixed, ..self.clone() };
-        cut.headers.push(("payload-bytes", payload.len().to_string().into_bytes()));
+        cut.headers.push((PAYLOAD_BYTES, payload.len().to_string().into_bytes()));
         Some(cut)
     }
 }

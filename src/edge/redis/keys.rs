@@ -5,6 +5,7 @@
 use crate::domain::ids::{CommandId, CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::Scope;
+use crate::edge::marks::Part;
 use crate::wire::window::{bucket, customer_key, tenant_key};
 
 /// A key and the bucket that it lies in.
@@ -70,6 +71,18 @@ impl Keys {
         Key { name: format!("{prefix}:1:controls"), bucket: 0 }
     }
 
+    /// The mark of a bucket, the same for every scope.
+    pub(super) fn mark(prefix: &str, part: Part, bucket: u8) -> Key {
+        let mut key = Self { base: format!("{prefix}:1") }.start('k', bucket);
+        key.name.push_str(part_name(part));
+        key
+    }
+
+    /// Who fills a part of the store.
+    pub(super) fn filling(prefix: &str, part: Part) -> Key {
+        Key { name: format!("{prefix}:1:filling:{}", part_name(part)), bucket: 0 }
+    }
+
     /// The sessions of a tenant in a minute, counted from 1970.
     pub(super) fn sessions(&self, tenant: &TenantId, minute: i64) -> Key {
         let mut key = self.start('m', bucket(tenant_key(tenant)));
@@ -87,6 +100,13 @@ impl Keys {
         name.push(char::from(HEX[usize::from(bucket & 15)]));
         name.push_str("}:");
         Key { name, bucket }
+    }
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Decisions => "decisions",
+        Part::Outcomes => "outcomes",
     }
 }
 
@@ -119,6 +139,8 @@ mod tests {
             (keys.attempt(command, 2), "stepup:1:a:{a3}:de5104d8-398a-55de-954f-e274b53286a3:2", 0xa3),
             (keys.doubts(), "stepup:1:doubts", 0),
             (Keys::controls("stepup"), "stepup:1:controls", 0),
+            (Keys::mark("stepup", Part::Decisions, 0xa3), "stepup:1:k:{a3}:decisions", 0xa3),
+            (Keys::filling("stepup", Part::Outcomes), "stepup:1:filling:outcomes", 0),
             (keys.sessions(&tenant, 29_539_440), "stepup:1:m:{87}:acme:29539440", 0x87),
             (
                 shadow.claims(&tenant, &customer, Trigger::Login),

@@ -111,10 +111,13 @@ async fn note<O: Outcomes, X: Sessions, K: Sink>(
         return Ok(());
     }
     let (number, mark) = (attempts.number(), rand::random());
-    let begin = || role.outcomes.begin_attempt(command.id, number, mark);
-    let earlier = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, begin).await?;
-    // On record and not taken back: its answer never came.
-    attempts.unanswered |= earlier == EarlierAttempt::OnRecord;
+    // What a redriven command takes up was called by the same transaction.
+    for id in command.attempted_as() {
+        let begin = || role.outcomes.begin_attempt(id, number, mark);
+        let earlier = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, begin).await?;
+        // On record and not taken back: its answer never came.
+        attempts.unanswered |= earlier == EarlierAttempt::OnRecord;
+    }
     Ok(())
 }
 
@@ -129,8 +132,11 @@ async fn forget<O: Outcomes, X: Sessions, K: Sink>(
     if command.reference == Reference::CommandId || !made_no_session || attempts.unanswered {
         return Ok(());
     }
-    let forget = || role.outcomes.forget_attempt(command.id, number);
-    role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, forget).await
+    for id in command.attempted_as() {
+        let forget = || role.outcomes.forget_attempt(id, number);
+        role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, forget).await?;
+    }
+    Ok(())
 }
 
 fn heard(status: Option<u16>) -> Heard {
