@@ -141,8 +141,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Replay(args) => {
             args.check().map_err(Failure::Usage)?;
             let config = load(&args.config, None)?;
-            let colour = telemetry::stderr_colour();
-            telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            log_to_people("warn")?;
             let met = block_on(async { replay::run(*args, config, shutdown::token()?).await })?;
             return Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -187,8 +186,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Redrive(args) => redrive_letters(*args)?,
         Verb::SessionApi(args) => {
-            let colour = telemetry::stderr_colour();
-            telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            log_to_people("info")?;
             block_on(async { session_api::run(args, shutdown::token()?).await })?;
         }
         Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
@@ -223,6 +221,10 @@ fn start_logging(config: &Config) -> anyhow::Result<()> {
         config::LogFormat::Pretty => Format::Pretty,
     };
     Ok(telemetry::init(format, &config.log.level, telemetry::stderr_colour(), std::io::stderr)?)
+}
+
+fn log_to_people(level: &str) -> anyhow::Result<()> {
+    Ok(telemetry::init(Format::Pretty, level, telemetry::stderr_colour(), std::io::stderr)?)
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -27,10 +27,10 @@ use self::auditor::{Auditor, Drained, Terms};
 use self::read::{Read, Topics};
 use self::windows::Sample;
 use super::offline::check_directory;
+use super::pause;
 use super::place::Place;
 use super::progress::Progress;
 use super::terminal::Terminal;
-use super::pause;
 use crate::config::{Config, Source};
 use crate::edge::{clock, session_list};
 use crate::wire::audit::{self as wire, ListedSession, Report};
@@ -169,3 +169,7 @@ async fn sessions(place: &str) -> anyhow::Result<Vec<ListedSession>> {
     let text = std::fs::read_to_string(place).with_context(|| place.to_owned())?;
     wire::decode_sessions(&text).with_context(|| format!("{place} is no list of sessions"))
 }
+
+#[cfg(test)]
+#[path = "audit/audit_tests.rs"]
+mod tests;

@@ -161,7 +161,10 @@ mod tests {
     #[test]
     fn a_redriven_command_says_of_which() {
         let id = "de5104d8-398a-55de-954f-e274b53286a3";
-        assert_eq!(redrive_of(format!(r#"{{"redrive_of":"{id}"}}"#).as_bytes()).map(|id| id.to_string()), Some(id.into()));
+        assert_eq!(
+            redrive_of(format!(r#"{{"redrive_of":"{id}"}}"#).as_bytes()).map(|id| id.to_string()),
+            Some(id.into())
+        );
         for none in [r#"{"id":"x"}"#, r#"{"redrive_of":5}"#, r#"{"redrive_of":"x"}"#, "nonsense"] {
             assert_eq!(redrive_of(none.as_bytes()), None, "{none}");
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::services::{Record, read_all};
-use crate::world::{Order, World};
+use crate::world::World;
 
 /// What came out.
 pub struct Judged {
@@ -49,12 +49,10 @@ pub fn judge(world: &World) -> Judged {
     let (activity, commands) = (read("activity"), by_command(&read("commands"), "id"));
     let causes = causes(&commands);
     let (required, rejected) = required(world, &activity);
-    if world.setup.order == Order::Kept {
-        let missing: Vec<_> = required.difference(&causes).take(5).collect();
-        assert!(missing.is_empty(), "required and never commanded: {missing:?}");
-        let surplus: Vec<_> = causes.difference(&required).take(5).collect();
-        assert!(surplus.is_empty(), "commanded and not required: {surplus:?}");
-    }
+    let missing: Vec<_> = required.difference(&causes).take(5).collect();
+    assert!(missing.is_empty(), "required and never commanded: {missing:?}");
+    let surplus: Vec<_> = causes.difference(&required).take(5).collect();
+    assert!(surplus.is_empty(), "commanded and not required: {surplus:?}");
     let letters: BTreeSet<(String, String)> = read("dead-letters").iter().map(source).collect();
     let of_events = letters.iter().filter(|(partition, _)| partition.starts_with(&world.topic("activity"))).count();
     assert_eq!(of_events, rejected, "dead letters of events, by their place");

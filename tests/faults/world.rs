@@ -49,17 +49,8 @@ pub struct Setup {
     pub batch: u32,
     /// The look-ups' settings in the configuration.
     pub preferences: &'static str,
-    /// Whether the order of a customer's events is that in which they were sent.
-    pub order: Order,
     /// Further lines of the configuration.
     pub extra: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    Kept,
-    /// A customer's events go through several partitions.
-    Mixed,
 }
 
 impl Default for Setup {
@@ -73,7 +64,6 @@ impl Default for Setup {
             session_timeout: Duration::from_secs(3),
             batch: 100,
             preferences: "ttl: 3s, timeout: 1s",
-            order: Order::Kept,
             extra: "",
         }
     }
@@ -232,12 +222,11 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
             "replay", "--config", &config, "--synthetic", "--json", "--events", events, "--seed", seed,
             "--run-id", &format!("r{number}"), "--tenants", tenants, "--customers", customers, "--late", "3%",
             "--repeated", "3%", "--out-of-order", "3%", "--malformed", "1%", "--bursts", "1%",
-            "--mix", MIX,
+            "--mix", MIX, "--preferences", &preferences,
             "--drain", &format!("{}s", LOAD.as_secs()), "--slo", "lost=0,repeated=0",
         ];
-        let offline: &[&str] = if self.setup.order == Order::Kept { &["--preferences", &preferences] } else { &[] };
         let rate: &[&str] = if load.more.contains(&"--rate") { &[] } else { &["--rate", rate] };
-        let args = [&args[..], offline, rate, load.more].concat();
+        let args = [&args[..], rate, load.more].concat();
         let mut process = Process::new(&self.directory, &format!("load-{number}"), &args);
         process.start(&[]);
         self.sending_until = Some(Instant::now() + Duration::from_secs(load.events / load.rate.max(1)));

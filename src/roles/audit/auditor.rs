@@ -143,7 +143,8 @@ impl Auditor {
     pub(super) fn begin(&mut self) {
         self.course.seal();
         let Ledger { commands, shadows, .. } = &self.ledger;
-        let issued = commands.values().map(|issued| (issued, false)).chain(shadows.values().map(|issued| (issued, true)));
+        let issued =
+            commands.values().map(|issued| (issued, false)).chain(shadows.values().map(|issued| (issued, true)));
         let seen: Vec<(u32, Option<u128>, Timestamp, Trigger, bool)> =
             issued.map(|(one, shadow)| (one.tenant, one.version, one.issued_at, one.trigger, shadow)).collect();
         for (number, version, issued_at, trigger, shadow) in seen {
@@ -209,8 +210,7 @@ impl Auditor {
             self.findings.count(Counted::SeveralPartitions);
         }
         let ok = !incomplete && self.findings.violations() == 0;
-        let (checks, counted, undecided, notes) = self.findings.told();
-        Report {
+        let mut report = Report {
             events: self.seen.events,
             commands: self.ledger.commands.len() as u64,
             shadow_commands: self.ledger.shadows.len() as u64,
@@ -218,13 +218,12 @@ impl Auditor {
             dead_letters: self.seen.dead_letters,
             retries: self.seen.retries,
             sessions: self.seen.sessions,
-            checks,
-            counted,
-            undecided,
-            notes,
             incomplete,
             ok,
-        }
+            ..Report::default()
+        };
+        self.findings.tell(&mut report);
+        report
     }
 }
 
@@ -235,9 +234,9 @@ impl Tenant {
             Known::NoTenant | Known::Unreadable => None,
         };
         let version = preferences.and_then(|preferences| preferences.updated_at.as_ref());
-        let rule = preferences.and_then(|preferences| preferences.frequency()).map(|bound| {
-            WindowRule::new(bound, windows.max_lookback, windows.allowed_lateness, windows.max_entries)
-        });
+        let rule = preferences
+            .and_then(|preferences| preferences.frequency())
+            .map(|bound| WindowRule::new(bound, windows.max_lookback, windows.allowed_lateness, windows.max_entries));
         Self {
             version: version.filter(|text| text.len() <= LONGEST_VERSION).map(|text| digest(text.as_bytes())),
             unsettled_until: version.and_then(|text| Timestamp::parse(text).ok()),

@@ -69,7 +69,10 @@ impl Auditor {
         facts: Facts,
     ) {
         let (Facts::Frequency(said), Facts::Frequency(counted)) = (there.facts, facts) else { return };
-        if there.version != tenant.version || there.cause != case.at || self.is_otherwise(case, trigger, tenant).is_some() {
+        if there.version != tenant.version
+            || there.cause != case.at
+            || self.is_otherwise(case, trigger, tenant).is_some()
+        {
             return;
         }
         let what = if said.count != counted.count {

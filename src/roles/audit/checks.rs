@@ -95,8 +95,12 @@ impl Auditor {
                 Some(of) => {
                     counted.push(Counted::Redriven);
                     match self.ledger.commands.get(of) {
-                        Some(first) if (first.tenant, first.customer, first.trigger)
-                            == (issued.tenant, issued.customer, issued.trigger) => continue,
+                        Some(first)
+                            if (first.tenant, first.customer, first.trigger)
+                                == (issued.tenant, issued.customer, issued.trigger) =>
+                        {
+                            continue;
+                        }
                         Some(_) => "a further try of a command that asks another customer",
                         None if self.is_before_commands(issued.issued_at) => continue,
                         None => "a further try of a command that is not there",
@@ -108,7 +112,8 @@ impl Auditor {
                 }
                 None => "a command without an event: its cause is not the event that it names",
             };
-            let mut violation = self.of_command(self.violation(what, issued.at), *id, issued.tenant, Some(issued.trigger));
+            let mut violation =
+                self.of_command(self.violation(what, issued.at), *id, issued.tenant, Some(issued.trigger));
             violation.against = Some(self.lanes.source(issued.cause).to_string());
             found.push((issued.at, violation));
         }
@@ -183,7 +188,8 @@ impl Auditor {
             if self.is_before_commands(time) {
                 self.findings.count(Counted::OutOfRange);
             } else {
-                let shadow = if self.ledger.shadows.contains_key(&id) { ": it is in shadow and asks nobody" } else { "" };
+                let shadow =
+                    if self.ledger.shadows.contains_key(&id) { ": it is in shadow and asks nobody" } else { "" };
                 let violation = self.violation(format!("{what}{shadow}"), at);
                 found.push((at, self.of_command(violation, id, tenant, None)));
             }
@@ -206,7 +212,10 @@ impl Auditor {
                 continue;
             }
             let what = format!("a command that ended as {} is not in the dead letters", ended.status);
-            found.push((ended.at, self.of_command(self.violation(what, ended.at), *id, ended.tenant, Some(ended.trigger))));
+            found.push((
+                ended.at,
+                self.of_command(self.violation(what, ended.at), *id, ended.tenant, Some(ended.trigger)),
+            ));
         }
         let mut out_of_range = 0;
         for ((id, code), (at, written_at)) in &self.ledger.ended_letters {

@@ -99,9 +99,8 @@ impl Course {
         if self.stretches.get(&at.lane).is_none_or(whole) {
             return false;
         }
-        let near = |first: &First| {
-            written_at < first.written_at.plus(span) || occurred_at < first.occurred_at.plus(span)
-        };
+        let near =
+            |first: &First| written_at < first.written_at.plus(span) || occurred_at < first.occurred_at.plus(span);
         self.firsts.get(&at.lane).is_none_or(near)
     }
 }

@@ -47,7 +47,9 @@ impl Auditor {
 
     fn not_required(&mut self, case: &Case<'_>, trigger: Trigger, tenant: &Tenant, decision: &Decision) {
         let id = case.id(trigger);
-        let Some(there) = self.ledger.commands.get(&id).or_else(|| self.ledger.shadows.get(&id)).cloned() else { return };
+        let Some(there) = self.ledger.commands.get(&id).or_else(|| self.ledger.shadows.get(&id)).cloned() else {
+            return;
+        };
         self.customers.of(case.customer, case.at).commanded |= bit(trigger);
         self.extra(case, trigger, tenant, &there, decision);
     }

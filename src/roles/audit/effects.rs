@@ -71,7 +71,11 @@ impl Auditor {
             return self.findings.count(Counted::RepeatedRecords);
         }
         let check = check_of(letter.stage);
-        let what = format!("a second dead letter for one record that differs: {}, and {}", first.code.name(), letter.code.name());
+        let what = format!(
+            "a second dead letter for one record that differs: {}, and {}",
+            first.code.name(),
+            letter.code.name()
+        );
         let mut violation = self.violation(what, letter.at);
         violation.against = Some(self.lanes.source(first.at).to_string());
         self.findings.violation(check, violation);
@@ -188,7 +192,8 @@ impl Auditor {
         if let Some(field) = issued.differs_from(first) {
             let before = first.at;
             let what = format!("a second record of one command that differs in {field}");
-            let mut violation = self.of_command(self.violation(what, issued.at), id, issued.tenant, Some(issued.trigger));
+            let mut violation =
+                self.of_command(self.violation(what, issued.at), id, issued.tenant, Some(issued.trigger));
             violation.against = Some(self.lanes.source(before).to_string());
             self.findings.violation(Check::CommandFields, violation);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::wire::audit::{Checked, Violation};
+use crate::wire::audit::{Checked, Report, Violation};
 
 /// So many violations of each promise are told one by one.
 const TOLD: usize = 20;
@@ -180,7 +180,8 @@ impl Findings {
         self.of.iter().map(|finding| finding.violations).sum()
     }
 
-    pub(super) fn told(self) -> (Vec<Checked>, BTreeMap<&'static str, u64>, BTreeMap<&'static str, u64>, Vec<String>) {
+    /// Writes everything into an answer.
+    pub(super) fn tell(self, report: &mut Report) {
         let checks = Check::ALL.iter().zip(self.of).map(|(check, finding)| Checked {
             name: check.name(),
             promise: check.promise(),
@@ -189,7 +190,9 @@ impl Findings {
             first: finding.first,
             skipped: finding.skipped,
         });
-        let counted = Counted::ALL.iter().map(|what| (what.name(), self.counted[*what as usize]));
-        (checks.collect(), counted.collect(), self.undecided, self.notes)
+        report.checks = checks.collect();
+        report.counted = Counted::ALL.iter().map(|what| (what.name(), self.counted[*what as usize])).collect();
+        report.undecided = self.undecided;
+        report.notes = self.notes;
     }
 }

@@ -52,7 +52,9 @@ impl Auditor {
             let what = match made.get(&token.fingerprint) {
                 None => "an outcome of a session that was not made",
                 Some((tenant, _)) if *tenant != Some(token.tenant) => "an outcome with a session of another tenant",
-                Some((_, reference)) if *reference != token.reference => "an outcome with a session of another reference",
+                Some((_, reference)) if *reference != token.reference => {
+                    "an outcome with a session of another reference"
+                }
                 Some(_) => continue,
             };
             let violation = self.of_command(self.violation(what, token.at), token.command, token.tenant, None);

@@ -59,7 +59,12 @@ impl Auditor {
                 if let Some(letter) = self.ledger.letters.get_mut(&at) {
                     letter.is_found = true;
                     let of = letter.at;
-                    self.letter_violation("an event of an unknown type stands in the dead letters".into(), at, of, None);
+                    self.letter_violation(
+                        "an event of an unknown type stands in the dead letters".into(),
+                        at,
+                        of,
+                        None,
+                    );
                 }
             }
             Decoded::Rejected { rejection, id } => self.rejected(at, rejection.code, id.as_ref(), record),

@@ -117,5 +117,6 @@ fn differs(sampled: &Sampled, stored: &[Bet], drained: Drained) -> Option<String
     }
     let strange = kept.iter().filter(|bet| !said.contains(&(bet.id, bet.at))).count();
     let is_strange = strange > 0 && drained == Drained::Expected && !sampled.is_cut;
-    is_strange.then(|| format!("a window in the store holds {strange} bets that no event says, beside {}", expected.len()))
+    is_strange
+        .then(|| format!("a window in the store holds {strange} bets that no event says, beside {}", expected.len()))
 }
