@@ -46,7 +46,9 @@ pub fn read(words: impl Iterator<Item = String>) -> Result<Args, String> {
             "--test-threads" => args.threads = usize::try_from(number(&value("a number")?)?.max(1)).unwrap_or(1),
             "--format" | "--color" | "-Z" | "--logfile" => drop(value("a value")?),
             "--nocapture" | "--no-capture" | "--show-output" | "--quiet" | "-q" | "--test" | "--bench" => {}
-            _ if word.starts_with('-') => return Err(format!("{word} is unknown; see the head of tests/faults/main.rs")),
+            _ if word.starts_with('-') => {
+                return Err(format!("{word} is unknown; see the head of tests/faults/main.rs"));
+            }
             _ => args.filters.push(word),
         }
     }

@@ -16,7 +16,14 @@ impl Cluster {
     pub fn start() -> Self {
         let node = |_| {
             let bus = free_port().to_string();
-            RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus])
+            RedisServer::start_with(&[
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                "2000",
+                "--cluster-port",
+                &bus,
+            ])
         };
         let cluster = Self { nodes: (0..NODES).map(node).collect() };
         let addresses: Vec<String> = cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();

@@ -36,7 +36,10 @@ pub fn audit(world: &World) {
 fn violations(report: &Value) -> String {
     let checks = report["checks"].as_array().into_iter().flatten();
     let broken = checks.filter(|check| check["violations"] != 0);
-    broken.map(|check| format!("{} {}: {}", check["name"], check["violations"], check["first"])).collect::<Vec<_>>().join("\n")
+    broken
+        .map(|check| format!("{} {}: {}", check["name"], check["violations"], check["first"]))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The cause of a command: tenant, event, trigger.

@@ -109,7 +109,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, mut chance: Cha
         let length = match from.read(&mut chunk) {
             Ok(0) => break,
             Ok(length) => length,
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => continue,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                continue;
+            }
             Err(_) => break,
         };
         let weather = loop {

@@ -43,8 +43,7 @@ pub struct Trial<'a> {
 /// Runs what is asked for. Whether no promise was broken.
 pub fn run(args: &Args) -> bool {
     let all: Vec<Case> = if args.soak.is_some() { vec![soak::CASE] } else { cases::all() };
-    let wanted: VecDeque<Case> =
-        all.into_iter().filter(|case| args.soak.is_some() || args.wants(case.name)).collect();
+    let wanted: VecDeque<Case> = all.into_iter().filter(|case| args.soak.is_some() || args.wants(case.name)).collect();
     if args.list {
         wanted.iter().for_each(|case| say(&format!("{}: {}", case.name, case.breaks)));
         return true;
@@ -84,8 +83,7 @@ fn run_one(case: &Case, args: &Args) -> Line {
         Readiness::Pending(_) | Readiness::NeedsFailpoints => {}
     }
     let directory = services::directory(&format!("faults-{name}"));
-    let trial =
-        Trial { name, seed, directory: directory.path(), lasts: args.soak.unwrap_or(Duration::from_secs(20)) };
+    let trial = Trial { name, seed, directory: directory.path(), lasts: args.soak.unwrap_or(Duration::from_secs(20)) };
     let ended = match catch_unwind(AssertUnwindSafe(|| (case.run)(&trial))) {
         Ok(figures) => {
             if args.keep {

@@ -263,7 +263,10 @@ impl Soak {
 
     fn tell(&self, words: &[&str]) {
         let mut connection = self.redis.connect();
-        redis::cmd(words[0]).arg(&words[1..]).exec(&mut connection).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        redis::cmd(words[0])
+            .arg(&words[1..])
+            .exec(&mut connection)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
     }
 
     fn spoil(&mut self, endpoint: &str) {

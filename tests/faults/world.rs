@@ -279,7 +279,8 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
 
     /// Puts these faults of the session API in force, and counts them.
     pub fn api_faults(&mut self, faults: &str) {
-        http::put(&format!("{}/sim/faults", self.api_address), faults).unwrap_or_else(|error| panic!("{faults}: {error}"));
+        http::put(&format!("{}/sim/faults", self.api_address), faults)
+            .unwrap_or_else(|error| panic!("{faults}: {error}"));
         self.fault();
     }
 

@@ -72,7 +72,8 @@ impl Service {
     async fn broken_off(&self) -> String {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = tokio::net::TcpStream::connect(self.url.trim_start_matches("http://")).await.unwrap();
-        let head = "POST /api/v1/kyc/face/session HTTP/1.1\r\nHost: x\r\nX-Tenant-ID: acme\r\nContent-Length: 90\r\n\r\n{";
+        let head =
+            "POST /api/v1/kyc/face/session HTTP/1.1\r\nHost: x\r\nX-Tenant-ID: acme\r\nContent-Length: 90\r\n\r\n{";
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = String::new();

@@ -73,8 +73,7 @@ fn to_kafka(trial: &Trial<'_>) -> Figures {
     let proxy = Proxy::to(&format!("127.0.0.1:{detour}"), trial.seed);
     let broker = Broker::start_as(Layout { detour: Some((detour, proxy.port())), nodes: 1 }).remove(0);
     let brokers_of_roles = Some(format!("127.0.0.1:{}", proxy.port()));
-    let mut world =
-        World::new(trial, Setup { brokers: Some(broker.brokers()), brokers_of_roles, ..Setup::default() });
+    let mut world = World::new(trial, Setup { brokers: Some(broker.brokers()), brokers_of_roles, ..Setup::default() });
     world.start("evaluate");
     world.start("dispatch");
     world.load(Load::of(5_000, 250));

@@ -55,7 +55,10 @@ fn on(trial: &Trial<'_>, server: &RedisServer) -> World {
 }
 
 fn tell(server: &RedisServer, words: &[&str]) {
-    redis::cmd(words[0]).arg(&words[1..]).exec(&mut server.connect()).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    redis::cmd(words[0])
+        .arg(&words[1..])
+        .exec(&mut server.connect())
+        .unwrap_or_else(|error| panic!("{words:?}: {error}"));
 }
 
 fn slow_and_forgetful(trial: &Trial<'_>) -> Figures {

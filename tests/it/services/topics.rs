@@ -46,8 +46,7 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
 pub fn create_topic_with(brokers: &str, name: &str, partitions: i32, copies: i32) {
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
     let in_sync = (copies - 1).max(1).to_string();
-    let topic =
-        NewTopic::new(name, partitions, TopicReplication::Fixed(copies)).set("min.insync.replicas", &in_sync);
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies)).set("min.insync.replicas", &in_sync);
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
     let answers = block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
     for answer in answers {
