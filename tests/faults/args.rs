@@ -14,8 +14,6 @@ pub struct Args {
     pub soak: Option<Duration>,
     /// Cases at the same time.
     pub threads: usize,
-    /// Runs the cases too that are known to fail.
-    pub pending: bool,
     /// Keeps the logs of cases that violate nothing, too.
     pub keep: bool,
 }
@@ -39,13 +37,13 @@ pub fn read(words: impl Iterator<Item = String>) -> Result<Args, String> {
             "--keep" => args.keep = true,
             "--list" => args.list = true,
             "--exact" => args.exact = true,
-            "--pending" | "--ignored" | "--include-ignored" => args.pending = true,
             "--seed" => args.seed = number(&value("a number")?)?,
             "--skip" => args.skip.push(value("a word")?),
             "--soak" => args.soak = Some(span(&value("a time, like 30m")?)?),
             "--test-threads" => args.threads = usize::try_from(number(&value("a number")?)?.max(1)).unwrap_or(1),
             "--format" | "--color" | "-Z" | "--logfile" => drop(value("a value")?),
-            "--nocapture" | "--no-capture" | "--show-output" | "--quiet" | "-q" | "--test" | "--bench" => {}
+            "--include-ignored" | "--ignored" | "--nocapture" | "--no-capture" | "--show-output" | "--quiet" | "-q"
+            | "--test" | "--bench" => {}
             _ if word.starts_with('-') => {
                 return Err(format!("{word} is unknown; see the head of tests/faults/main.rs"));
             }

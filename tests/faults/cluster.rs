@@ -81,11 +81,11 @@ impl Cluster {
     /// Moves slots with their keys from one primary to another, while they are used.
     pub fn move_slots(&self, from: usize, to: usize, slots: usize) {
         let id = |node: usize| ask::<String>(&self.nodes[node], &["CLUSTER", "MYID"]).expect("a node has an id");
-        let (address, from, to, slots) =
-            (format!("127.0.0.1:{}", self.nodes[from].port()), id(from), id(to), slots.to_string());
-        #[rustfmt::skip]
-        redis_cli(&["--cluster", "reshard", &address, "--cluster-from", &from, "--cluster-to", &to,
-            "--cluster-slots", &slots, "--cluster-yes"]);
+        let address = format!("127.0.0.1:{}", self.nodes[from].port());
+        wait_for(PATIENCE, "the nodes agree who has which slots", || try_redis_cli(&["--cluster", "check", &address]));
+        let (from, to, slots) = (id(from), id(to), slots.to_string());
+        let whence = ["--cluster", "reshard", &address, "--cluster-from", &from, "--cluster-to", &to];
+        redis_cli(&[&whence[..], &["--cluster-slots", &slots, "--cluster-yes"]].concat());
     }
 }
 
@@ -98,7 +98,11 @@ fn ask<T: redis::FromRedisValue>(node: &RedisServer, words: &[&str]) -> Result<T
 
 #[track_caller]
 fn redis_cli(args: &[&str]) {
+    try_redis_cli(args).unwrap_or_else(|said| panic!("{said}"));
+}
+
+fn try_redis_cli(args: &[&str]) -> Result<(), String> {
     let done = Command::new("redis-cli").args(args).output().expect("redis-cli can be run");
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success(), "redis-cli {}: {said}", args[1]);
+    let said = || format!("redis-cli {}: {}", args[1], String::from_utf8_lossy(&done.stdout));
+    if done.status.success() { Ok(()) } else { Err(said()) }
 }

@@ -24,8 +24,6 @@ pub struct Case {
 #[derive(Clone, Copy)]
 pub enum Readiness {
     Ready,
-    /// Known to fail: why, and so it runs with `--pending` only.
-    Pending(&'static str),
     /// Needs failpoints, which a release build has none of.
     NeedsFailpoints,
 }
@@ -78,9 +76,8 @@ fn run_one(case: &Case, args: &Args) -> Line {
     let skipped = |why: &str| Line { name, seed, took: Duration::ZERO, ended: Ended::Skipped(why.to_owned()) };
     match case.readiness {
         Readiness::Ready => {}
-        Readiness::Pending(why) if !args.pending => return skipped(why),
         Readiness::NeedsFailpoints if !cfg!(debug_assertions) => return skipped("a release build has no failpoints"),
-        Readiness::Pending(_) | Readiness::NeedsFailpoints => {}
+        Readiness::NeedsFailpoints => {}
     }
     let directory = services::directory(&format!("faults-{name}"));
     let trial = Trial { name, seed, directory: directory.path(), lasts: args.soak.unwrap_or(Duration::from_secs(20)) };

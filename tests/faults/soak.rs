@@ -36,6 +36,7 @@ enum Fault {
     RedisForgetsScripts,
     RedisFull,
     RedisRestarted,
+    RedisEmptied,
     BrokerRestarted,
     BrokerFrozen,
     ApiFails,
@@ -45,7 +46,7 @@ enum Fault {
     WayToBroker,
 }
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 17] = [
     Fault::MemberKilled,
     Fault::MemberStopped,
     Fault::MemberStalled,
@@ -55,6 +56,7 @@ const FAULTS: [Fault; 16] = [
     Fault::RedisForgetsScripts,
     Fault::RedisFull,
     Fault::RedisRestarted,
+    Fault::RedisEmptied,
     Fault::BrokerRestarted,
     Fault::BrokerFrozen,
     Fault::ApiFails,
@@ -178,7 +180,8 @@ impl Soak {
             | Fault::RedisPaused
             | Fault::RedisForgetsScripts
             | Fault::RedisFull
-            | Fault::RedisRestarted => Victim::Redis,
+            | Fault::RedisRestarted
+            | Fault::RedisEmptied => Victim::Redis,
             Fault::BrokerRestarted | Fault::BrokerFrozen => Victim::Broker,
             Fault::ApiFails | Fault::PreferencesFail => Victim::Api,
             Fault::WayToRedis => Victim::Way(TO_REDIS),
@@ -212,6 +215,7 @@ impl Soak {
             (Fault::RedisForgetsScripts, _) => self.tell(&["SCRIPT", "FLUSH", "SYNC"]),
             (Fault::RedisFull, _) => self.tell(&["CONFIG", "SET", "maxmemory", "1mb"]),
             (Fault::RedisRestarted, _) => self.redis.kill(),
+            (Fault::RedisEmptied, _) => self.redis.restart_empty(),
             (Fault::BrokerRestarted, _) => self.broker.kill(),
             (Fault::BrokerFrozen, _) => self.broker.freeze(),
             (Fault::ApiFails, _) => self.spoil("session"),
@@ -242,7 +246,7 @@ impl Soak {
             (Fault::BrokerFrozen, _) => self.broker.thaw(),
             (Fault::ApiFails | Fault::PreferencesFail, _) => self.world.api_faults("[]"),
             (_, Victim::Way(way)) => self.ways[way].weather(Weather::CLEAR),
-            (Fault::RedisPaused | Fault::RedisForgetsScripts, _) => {}
+            (Fault::RedisPaused | Fault::RedisForgetsScripts | Fault::RedisEmptied, _) => {}
             (fault, victim) => unreachable!("{fault:?} does not meet {victim:?}"),
         }
     }

@@ -81,6 +81,9 @@ pub struct Load {
 }
 
 impl Load {
+    /// As fast as the brokers take them.
+    pub const ALL_AT_ONCE: u64 = u64::MAX;
+
     pub fn of(events: u64, rate: u64) -> Self {
         Self { events, rate, customers: 150, tenants: TENANTS, more: &[] }
     }
@@ -225,7 +228,7 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
             "--mix", MIX, "--preferences", &preferences,
             "--drain", &format!("{}s", LOAD.as_secs()), "--slo", "lost=0,repeated=0",
         ];
-        let rate: &[&str] = if load.more.contains(&"--rate") { &[] } else { &["--rate", rate] };
+        let rate: &[&str] = if load.rate == Load::ALL_AT_ONCE { &["--rate", "max"] } else { &["--rate", rate] };
         let args = [&args[..], rate, load.more].concat();
         let mut process = Process::new(&self.directory, &format!("load-{number}"), &args);
         process.start(&[]);

@@ -31,7 +31,7 @@ fn memory_is_bounded(trial: &Trial<'_>) -> Figures {
     let at_rest = world.fleet[member].memory();
     let bound = at_rest + world.fleet[member].memory_bound();
     world.api_faults(r#"[{"kind":"hang"}]"#);
-    world.load(Load { customers: 2_000, more: &["--rate", "max"], ..Load::of(EVENTS, 1) });
+    world.load(Load { customers: 2_000, ..Load::of(EVENTS, Load::ALL_AT_ONCE) });
     world.until_it_flows();
     server.freeze();
     world.fault();
