@@ -26,7 +26,7 @@ impl Args {
 }
 
 pub fn read(words: impl Iterator<Item = String>) -> Result<Args, String> {
-    let mut args = Args { seed: 1, threads: 2, ..Args::default() };
+    let mut args = Args { seed: 1, threads: 3, ..Args::default() };
     let mut words = words.flat_map(|word| match word.split_once('=') {
         Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
         _ => vec![word],

@@ -12,7 +12,7 @@
 //! cargo test --release --test faults -- --soak 30m --seed 7   all faults in mixtures drawn from the seed, so long
 //! ```
 //!
-//! `--keep` keeps the logs of every case, `--test-threads` says how many cases run at the same time (2).
+//! `--keep` keeps the logs of every case, `--test-threads` says how many cases run at the same time (3).
 //!
 //! It needs what the other tests need: `redis-server`, `redis-cli`, Java, and Kafka's jars in `STEPUP_KAFKA_LIBS`. Failpoints
 //! exist in a build with debug assertions only, so a release build leaves the case out that ends processes at them.
