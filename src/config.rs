@@ -15,6 +15,7 @@ mod effective;
 mod keys;
 mod mask;
 mod read;
+mod resilience;
 mod settings;
 mod table;
 mod tree;
@@ -38,6 +39,7 @@ use crate::domain::money::Rates;
 use crate::domain::trigger::Trigger;
 
 pub use keys::{KeyDoc, Kind, Names};
+pub use resilience::{OnUnavailable, RetryBudget, SessionBreaker, Unavailable};
 pub use table::KEYS;
 
 /// No configuration is longer, in bytes.
@@ -209,6 +211,8 @@ pub struct Evaluate {
     pub breaker: Breaker,
     /// Preferences that are tried out beside those in force; nothing follows from them.
     pub candidate: Option<Source>,
+    /// While windows, claims or preferences are away.
+    pub unavailable: Unavailable,
 }
 
 /// Which decisions get a receipt.
@@ -299,6 +303,10 @@ pub struct Dispatch {
     pub pause: Duration,
     /// A command with a longer wait goes to the retries topic.
     pub park_after: Duration,
+    pub breaker: SessionBreaker,
+    pub retry_budget: RetryBudget,
+    /// While outcomes are away.
+    pub unavailable: Unavailable,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

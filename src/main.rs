@@ -46,10 +46,10 @@ enum Verb {
     Explain(ExplainArgs),
     /// Write a range of a topic to a file, with names of people replaced on request.
     Record(Box<RecordArgs>),
-    /// Prove the promises from what went in and what came out, or name the first that is broken.
-    Audit(Box<AuditArgs>),
     /// Send dead letters back to where they came from.
     Redrive(Box<RedriveArgs>),
+    /// Prove the promises from what went in and what came out, or name the first that is broken.
+    Audit(Box<AuditArgs>),
     /// Stop asking customers at once: for one tenant, one trigger or all.
     Pause(PauseArgs),
     /// End a pause.
@@ -180,11 +180,11 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             let config = args.config().map(|path| load(path, None)).transpose()?;
             block_on(async { record::run(*args, config, shutdown::token()?).await })?;
         }
+        Verb::Redrive(args) => redrive_letters(*args)?,
         Verb::Audit(args) => {
             let config = load(args.config(), None)?;
             block_on(async { audit::run(*args, config, shutdown::token()?).await })?;
         }
-        Verb::Redrive(args) => redrive_letters(*args)?,
         Verb::SessionApi(args) => {
             log_to_people("info")?;
             block_on(async { session_api::run(args, shutdown::token()?).await })?;

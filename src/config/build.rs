@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::resilience::{self, unavailable};
 use super::settings::Settings;
 use super::{
     Breaker, Config, ConfigError, Console, ConsoleIds, Cooldowns, Dispatch, Evaluate, Http, Kafka, Log, LogFormat,
@@ -169,6 +170,7 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
             window: settings.duration("evaluate.breaker.window")?,
         },
         candidate: candidate(settings)?,
+        unavailable: unavailable(settings, "evaluate.on_unavailable", "evaluate.hold_for")?,
     })
 }
 
@@ -237,6 +239,9 @@ fn dispatch(settings: &Settings) -> Result<Dispatch, ConfigError> {
         max_retry_after: settings.duration("dispatch.max_retry_after")?,
         pause: settings.duration("dispatch.pause")?,
         park_after: settings.duration("dispatch.park_after")?,
+        breaker: resilience::breaker(settings)?,
+        retry_budget: resilience::retry_budget(settings)?,
+        unavailable: unavailable(settings, "dispatch.on_unavailable", "dispatch.hold_for")?,
     })
 }
 
@@ -258,10 +263,7 @@ fn traces(settings: &Settings) -> Result<Traces, ConfigError> {
         endpoint: settings.optional("traces.endpoint", |text| {
             web(text).filter(|url| url.query().is_none()).map(|_| text.to_owned())
         })?,
-        sample: settings.required("traces.sample", |text| {
-            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-            text.parse().ok().filter(|share| plain && (0.0..=1.0).contains(share))
-        })?,
+        sample: settings.required("traces.sample", resilience::share)?,
     })
 }
 

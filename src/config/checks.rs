@@ -150,6 +150,12 @@ fn times(config: &Config, settings: &Settings) -> Result<(), ConfigError> {
     let shorter = [
         ("preferences.max_stale", preferences.max_stale, "preferences.ttl", preferences.ttl),
         ("dispatch.backoff_cap", dispatch.backoff_cap, "dispatch.backoff_base", dispatch.backoff_base),
+        (
+            "dispatch.breaker.longest_pause",
+            dispatch.breaker.longest_pause,
+            "dispatch.breaker.pause",
+            dispatch.breaker.pause,
+        ),
     ];
     for (path, value, least_path, least) in shorter {
         if value < least {

@@ -193,6 +193,7 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
     };
     let default = ("default".to_owned(), duration::written(cooldowns.default));
     let named = cooldowns.named.iter().map(|(trigger, time)| (trigger.to_string(), duration::written(*time)));
+    let [on_unavailable, hold_for] = evaluate.unavailable.shown();
     let rates = evaluate.rates.iter().map(|(code, rate)| (code.to_owned(), rate.to_string()));
     vec![
         ("evaluate.max_event_age", evaluate.max_event_age.unwrap_or(Duration::ZERO).into()),
@@ -211,6 +212,8 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.candidate.directory", directory.into()),
         ("evaluate.receipts", receipts.into()),
         ("evaluate.batch_size", evaluate.batch_size.into()),
+        ("evaluate.on_unavailable", on_unavailable),
+        ("evaluate.hold_for", hold_for),
     ]
 }
 
@@ -219,6 +222,7 @@ fn dispatch(dispatch: &Dispatch) -> Lines {
         OnLostAnswer::Retry => "retry",
         OnLostAnswer::Report => "report",
     };
+    let [on_unavailable, hold_for] = dispatch.unavailable.shown();
     vec![
         ("dispatch.max_command_age", dispatch.max_command_age.into()),
         ("dispatch.concurrency", dispatch.concurrency.into()),
@@ -229,6 +233,13 @@ fn dispatch(dispatch: &Dispatch) -> Lines {
         ("dispatch.max_retry_after", dispatch.max_retry_after.into()),
         ("dispatch.pause", dispatch.pause.into()),
         ("dispatch.park_after", dispatch.park_after.into()),
+        ("dispatch.breaker.failures", dispatch.breaker.failures.to_string().into()),
+        ("dispatch.breaker.pause", dispatch.breaker.pause.into()),
+        ("dispatch.breaker.longest_pause", dispatch.breaker.longest_pause.into()),
+        ("dispatch.retry_budget.share", dispatch.retry_budget.share.to_string().into()),
+        ("dispatch.retry_budget.least", dispatch.retry_budget.least.to_string().into()),
+        ("dispatch.on_unavailable", on_unavailable),
+        ("dispatch.hold_for", hold_for),
     ]
 }
 

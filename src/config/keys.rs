@@ -7,7 +7,7 @@ use super::duration;
 use super::table::KEYS;
 
 /// One key of the configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct KeyDoc {
     /// As in `kafka.topics.activity`.
     pub path: &'static str,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::keys::{KeyDoc, Kind, Names};
 use crate::domain::trigger::Trigger;
 
+mod dispatch;
+
 const ZERO: Duration = Duration::ZERO;
 const MS: Duration = Duration::from_millis(1);
 const TEN_MS: Duration = Duration::from_millis(10);
@@ -34,7 +36,25 @@ const fn of(path: &'static str, kind: Kind, default: Option<&'static str>, meani
 }
 
 /// Every key there is, in the order in which a file shows them.
-pub const KEYS: &[KeyDoc] = &[
+pub const KEYS: &[KeyDoc] =
+    &joined::<{ FIRST.len() + dispatch::KEYS.len() + LAST.len() }>([FIRST, dispatch::KEYS, LAST]);
+
+const fn joined<const N: usize>(parts: [&[KeyDoc]; 3]) -> [KeyDoc; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut part, mut filled) = (0, 0);
+    while part < parts.len() {
+        let mut place = 0;
+        while place < parts[part].len() {
+            all[filled] = parts[part][place];
+            filled += 1;
+            place += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
+const FIRST: &[KeyDoc] = &[
     of(
         "roles",
         Kind::List { items: &Kind::OneOf(&["evaluate", "dispatch"]), least: 1, most: 2 },
@@ -305,34 +325,16 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     of("evaluate.batch_size", whole(1, 10_000), Some("1000"), "The most events decided in one step"),
     of(
-        "dispatch.max_command_age",
-        span(SECOND, DAY),
-        Some("10m"),
-        "After this a command expires and nobody is asked any more",
+        "evaluate.on_unavailable",
+        Kind::OneOf(&["hold", "dead_letter"]),
+        Some("hold"),
+        "What to do while windows, claims or preferences are away: wait for ever, or, after hold_for, put what needs them to \
+         the dead letters until they are back. For Kafka the role always waits",
     ),
-    of("dispatch.concurrency", whole(1, 65_536), Some("256"), "The most calls at once"),
-    of("dispatch.concurrency_per_tenant", whole(1, 65_536), Some("32"), "The most calls at once for one tenant"),
-    of(
-        "dispatch.on_lost_answer",
-        Kind::OneOf(&["retry", "report"]),
-        Some("retry"),
-        "A session whose token was lost: ask for another, or report already_exists",
-    ),
-    of("dispatch.backoff_base", span(MS, HOUR), Some("200ms"), "The longest wait after the first failed call"),
-    of("dispatch.backoff_cap", span(MS, HOUR), Some("30s"), "The longest wait after any failed call"),
-    of("dispatch.max_retry_after", span(ZERO, DAY), Some("5m"), "The longest wait that the service may ask for"),
-    of(
-        "dispatch.pause",
-        span(TEN_MS, HOUR),
-        Some("30s"),
-        "How long a tenant whose credential is refused waits before one call tries again",
-    ),
-    of(
-        "dispatch.park_after",
-        span(ZERO, HOUR),
-        Some("3s"),
-        "A command that has to wait longer than this goes to the retries topic",
-    ),
+    of("evaluate.hold_for", span(SECOND, WEEK), Some("15m"), "How long it waits before that"),
+];
+
+const LAST: &[KeyDoc] = &[
     of(
         "http.listen",
         Kind::Text("an address with a port such as 0.0.0.0:9090 or [::]:9090"),

@@ -98,6 +98,8 @@ evaluate:
     directory: null
   receipts: off
   batch_size: 1000
+  on_unavailable: hold
+  hold_for: 15m
 dispatch:
   max_command_age: 10m
   concurrency: 256
@@ -108,6 +110,15 @@ dispatch:
   max_retry_after: 5m
   pause: 30s
   park_after: 3s
+  breaker:
+    failures: 20
+    pause: 1s
+    longest_pause: 30s
+  retry_budget:
+    share: 0.1
+    least: 1
+  on_unavailable: hold
+  hold_for: 15m
 http:
   listen: 0.0.0.0:9090
   console: local
@@ -196,6 +207,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
+    ("evaluate.on_unavailable", "dead_letter", "dead_letter", &[]),
+    ("evaluate.hold_for", "1m", "1m", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),
     ("dispatch.concurrency", "64", "64", &[]),
     ("dispatch.concurrency_per_tenant", "256", "256", &[]),
@@ -205,6 +218,13 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("dispatch.max_retry_after", "0s", "0s", &[]),
     ("dispatch.pause", "1m", "1m", &[]),
     ("dispatch.park_after", "0s", "0s", &[]),
+    ("dispatch.breaker.failures", "0", "0", &[]),
+    ("dispatch.breaker.pause", "2s", "2s", &[]),
+    ("dispatch.breaker.longest_pause", "1m", "1m", &[]),
+    ("dispatch.retry_budget.share", "0.250", "0.25", &[]),
+    ("dispatch.retry_budget.least", "5", "5", &[]),
+    ("dispatch.on_unavailable", "dead_letter", "dead_letter", &[]),
+    ("dispatch.hold_for", "168h", "168h", &[]),
     ("http.listen", "[::1]:80", "\"[::1]:80\"", &[]),
     ("http.console", "all", "all", &[]),
     ("http.console_ids", "shown", "shown", &[]),
@@ -431,6 +451,16 @@ fn what_cannot_be_is_refused_with_one_line_that_says_where_what_and_what_is_allo
 
 /// What is added to the least that has to be set (+) or stands alone, the variables, and the message.
 const BAD: &[(&str, Variables<'_>, &str)] = &[
+    (
+        "+dispatch: {breaker: {pause: 1m, longest_pause: 10s}}",
+        &[],
+        "config.yaml:4: dispatch.breaker.longest_pause: 10s is shorter than dispatch.breaker.pause (1m)",
+    ),
+    (
+        "+dispatch: {retry_budget: {share: 10%}}",
+        &[],
+        "config.yaml:4: dispatch.retry_budget.share: \"10%\" is not a share from 0 to 1 such as 0.1",
+    ),
     ("+traces: {sample: 1.5}", &[], "config.yaml:4: traces.sample: \"1.5\" is not a share from 0 to 1 such as 0.01"),
     ("+traces: {sample: 1e-3}", &[], "config.yaml:4: traces.sample: \"1e-3\" is not a share from 0 to 1 such as 0.01"),
     (

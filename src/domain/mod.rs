@@ -4,6 +4,8 @@
 //! explanation cannot disagree. Time and every outside fact come in as arguments.
 
 pub mod breaker;
+pub mod budget;
+pub mod circuit;
 pub mod claim;
 pub mod command;
 pub mod control;
@@ -15,6 +17,7 @@ pub mod hindsight;
 pub mod ids;
 pub mod money;
 pub mod outcome;
+pub mod patience;
 pub mod preferences;
 pub mod redrive;
 pub mod time;

@@ -15,6 +15,8 @@ pub enum RejectCode {
     UnknownCurrency,
     TimestampInFuture,
     PreferencesUnavailable,
+    /// The store was away for longer than the role waits for it.
+    StoreUnavailable,
     /// A command that the service refuses for good.
     Rejected,
     /// A command that could not be delivered in time.
@@ -30,6 +32,7 @@ impl RejectCode {
         Self::UnknownCurrency,
         Self::TimestampInFuture,
         Self::PreferencesUnavailable,
+        Self::StoreUnavailable,
         Self::Rejected,
         Self::Expired,
     ];
@@ -43,6 +46,7 @@ impl RejectCode {
             Self::UnknownCurrency => "unknown_currency",
             Self::TimestampInFuture => "timestamp_in_future",
             Self::PreferencesUnavailable => "preferences_unavailable",
+            Self::StoreUnavailable => "store_unavailable",
             Self::Rejected => "rejected",
             Self::Expired => "expired",
         }

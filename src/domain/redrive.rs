@@ -22,6 +22,7 @@ impl RejectCode {
             Self::UnknownCurrency => SecondTry::May { once: "evaluate.rates has a rate for its currency" },
             Self::TimestampInFuture => SecondTry::May { once: "its time has come" },
             Self::PreferencesUnavailable => SecondTry::May { once: "its tenant's preferences can be read" },
+            Self::StoreUnavailable => SecondTry::May { once: "Redis answers again" },
             Self::Rejected => SecondTry::May { once: "what the service refused it for is mended" },
             Self::Expired => SecondTry::May { once: "the service can be reached in time" },
         }

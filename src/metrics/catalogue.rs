@@ -82,12 +82,15 @@ catalogue! {
     CONSUMER_LAG: Gauge "stepup_consumer_lag" ["role", "topic", "partition"]
         "Records of a partition that this process is assigned and has not finished yet.";
     HELD: Gauge "stepup_held" ["role", "reason"]
-        "1 while a role cannot go on because of the reason: windows, claims, outcomes, controls, preferences, \
-         kafka_produce, kafka_input or refill (Redis was found empty and is filled again); else 0.";
+        "1 while a role cannot go on because of the reason, or goes on without and gives records up: windows, claims, outcomes, \
+         controls, preferences, kafka_produce, kafka_input or refill (Redis was found empty and is filled again); else 0.";
     REFILLS: Counter "stepup_refills_total" ["role"]
         "How often this process has filled Redis again, which was found without what the role keeps there.";
     REFILLED: Counter "stepup_refilled_records_total" ["role"]
         "Records of the topics that were read for it.";
+    GIVEN_UP: Counter "stepup_given_up_total" ["role", "reason"]
+        "Records that a role gave up and put to the dead letters, for what they needed was away longer than its hold_for, by the \
+         reason as in stepup_held: windows, claims, outcomes or preferences.";
     INFLIGHT: Gauge "stepup_inflight" ["role"]
         "Records that a role has taken up and not finished yet.";
     ASSIGNED_PARTITIONS: Gauge "stepup_assigned_partitions" ["role"]
@@ -105,6 +108,13 @@ catalogue! {
          sent) or lost_answer.";
     PARKED: Counter "stepup_parked_total" []
         "Commands put on the retries topic to wait for their next try.";
+    RETRIES_DELAYED: Counter "stepup_retries_delayed_total" []
+        "Times that a command had to wait before it was called again, for dispatch.retry_budget was spent.";
+    SESSION_BREAKER: Gauge "stepup_session_api_breaker" ["state"]
+        "1 for the state in which the breaker of the session API is: closed (called as always), open (not called), half_open \
+         (one call finds out) or recovering (more and more calls at once); else 0.";
+    SESSION_BREAKER_OPENED: Counter "stepup_session_api_breaker_opened_total" []
+        "Times that the breaker of the session API opened, those after a probe that failed included.";
     LOST_ANSWERS: Counter "stepup_lost_answers_total" []
         "Calls of the session API that may have made a session whose answer did not arrive.";
     ORPHAN_SESSIONS: Counter "stepup_orphan_sessions_total" []

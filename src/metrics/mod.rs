@@ -9,6 +9,7 @@ mod lag;
 mod series;
 mod tenants;
 mod totals;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -85,6 +86,7 @@ impl Metrics {
         for reason in HeldReason::ALL {
             self.change_holders(role, *reason, |holders| holders);
         }
+        self.start_giving_up(role);
         for kind in RebalanceKind::ALL {
             self.0.rebalances.with_label_values(&[role.name(), kind.name()]);
         }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::domain::circuit;
 use crate::domain::control::{self, Reason, State, Target};
 use crate::domain::decide::{Facts, Standing};
 use crate::domain::money::Usd;
@@ -91,6 +92,7 @@ fn touch_the_rest(metrics: &Metrics) {
         metrics.start_role(*role);
         metrics.set_lag(*role, "activity", 0, 7);
     }
+    metrics.set_session_breaker(circuit::Standing::Open);
 }
 
 /// The samples of a family, its own name of each and its labels without `le`.
@@ -313,6 +315,21 @@ fn a_breaker_is_open_until_its_shadow_is_kept_or_ended() {
     }
     metrics.set_controls([].iter());
     assert_eq!(value(&metrics, "stepup_breaker_open", &labels), None);
+}
+
+#[test]
+fn the_breaker_of_the_session_api_stands_in_one_state() {
+    use circuit::Standing;
+    let metrics = Metrics::new(1).unwrap();
+    for now in [Standing::Closed, Standing::Open, Standing::HalfOpen, Standing::Open, Standing::Recovering] {
+        metrics.set_session_breaker(now);
+        for standing in Standing::ALL {
+            let state = format!("state=\"{}\"", standing.name());
+            let want = Some(f64::from(u8::from(standing == now)));
+            assert_eq!(value(&metrics, "stepup_session_api_breaker", &[&state]), want, "{now:?}");
+        }
+    }
+    assert_eq!(value(&metrics, "stepup_session_api_breaker_opened_total", &[]), Some(2.0));
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! What runs beside the roles: waiting for the world at start, and following what changes in it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::evaluate::Unread;
 use super::hold::Holder;
 use super::wiring::TenantPreferences;
 use crate::edge::clock;
+use crate::edge::controls::Switchboard;
 use crate::edge::kafka::{Connection, probe};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::redis::{RedisStore, ServerFacts};
+use crate::edge::tls::reach;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, Metrics};
 
@@ -37,6 +40,35 @@ pub fn forgets_nothing(facts: &ServerFacts) -> Result<(), String> {
         Some(policy) => Err(format!(
             "maxmemory-policy is {policy}, which drops windows silently and counts too few bets; set it to noeviction"
         )),
+    }
+}
+
+/// How long nobody may have tried what is given up before somebody looks whether it is there again.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Finds a store that is there again after it was given up, where no record comes that would.
+pub async fn look_for_store<S: Switchboard>(store: S, holder: Holder, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(QUIET)).await.is_some() {
+        if holder.is_forgotten(Dependency::Redis, QUIET) && store.standing().await.is_ok() {
+            holder.is_there(Dependency::Redis);
+        }
+    }
+}
+
+/// The same for the preferences of the tenant whose were given up last.
+pub async fn look_for_preferences(
+    preferences: Arc<TenantPreferences>,
+    unread: Unread,
+    holder: Holder,
+    stop: CancellationToken,
+) {
+    while stop.run_until_cancelled(tokio::time::sleep(QUIET)).await.is_some() {
+        if let Some(tenant) = unread.tenant()
+            && preferences.of(&tenant).await.is_ok()
+        {
+            unread.set(None);
+            holder.is_there(Dependency::Preferences);
+        }
     }
 }
 
@@ -99,10 +131,10 @@ pub async fn watch_topics(connection: Connection, wanted: Vec<String>, holder: H
 }
 
 /// Looks whether the session API can be connected to, from the start on and also while nobody calls it.
-pub async fn watch_session_api(url: String, holder: Holder, stop: CancellationToken) {
+pub async fn watch_session_api(url: String, ca_file: Option<PathBuf>, holder: Holder, stop: CancellationToken) {
     let mut wait = Duration::from_millis(100);
     loop {
-        match connect(&url).await {
+        match reach(&url, ca_file.as_deref()).await {
             Ok(()) => {
                 holder.health.ready(holder.role, Dependency::SessionApi);
                 wait = Duration::from_secs(10);
@@ -117,19 +149,4 @@ pub async fn watch_session_api(url: String, holder: Holder, stop: CancellationTo
             () = tokio::time::sleep(wait) => {}
         }
     }
-}
-
-/// Whether the host of a URL can be connected to, within 2 seconds.
-pub async fn connect(url: &str) -> Result<(), String> {
-    let (host, port) = address(url).ok_or_else(|| "the URL names no host".to_owned())?;
-    match tokio::time::timeout(Duration::from_secs(2), TcpStream::connect((host.as_str(), port))).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no connection within 2 s".to_owned()),
-    }
-}
-
-fn address(url: &str) -> Option<(String, u16)> {
-    let url = reqwest::Url::parse(url).ok()?;
-    Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?))
 }

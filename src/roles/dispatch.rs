@@ -27,6 +27,7 @@ use crate::traces::Traces;
 mod admit;
 mod call;
 mod ending;
+mod host;
 mod lanes;
 mod park;
 mod spans;

@@ -15,8 +15,8 @@ use super::console::{Console, MOST_TOLD, Told};
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
 use super::refill::Kept;
-use super::walk::{self, Arrival, Keep, Ledgers, Tested, Windowed};
-use crate::config::{Evaluate as Settings, Receipts, Topics, Windows as WindowSettings};
+use super::walk::{Arrival, Ledgers, Tested, Windowed};
+use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
 use crate::domain::decide::{Decision, Mode};
 use crate::domain::ids::TenantId;
@@ -28,12 +28,11 @@ use crate::edge::clock;
 use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::kafka::records::{Batch, Position, Record};
-use crate::edge::preferences::{Lookup, PreferencesCache, PreferencesSource};
+use crate::edge::preferences::{PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
 use crate::failpoint::{self, Step};
-use crate::health::Dependency;
-use crate::metrics::{EventResult, HeldReason, Metrics};
+use crate::metrics::{EventResult, HeldReason, Metrics, Role};
 use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
@@ -43,11 +42,13 @@ pub mod candidate;
 mod compactions;
 pub mod guard;
 mod lost;
+mod missing;
 mod spans;
 use candidate::Beside;
 use compactions::Compactions;
 use guard::Guard;
 use lost::Since;
+pub use missing::Unread;
 use spans::Places;
 
 /// The edges of the role, and what it goes by.
@@ -65,6 +66,8 @@ pub struct Evaluate<W, C, K, S> {
     pub holder: Holder,
     /// Whether the store still has what it was told.
     pub kept: Kept,
+    /// Whose preferences were given up.
+    pub unread: Unread,
     /// What is in shadow at the moment, and what is to go there.
     pub guard: Guard,
     /// Where decided batches go to be decided by the candidate preferences, if there are any.
@@ -82,6 +85,8 @@ struct Recorded {
     records: Vec<usize>,
     rejected: Vec<(usize, Option<TenantId>, Option<ActivityType>, Rejection)>,
     unknown_types: Vec<TenantId>,
+    /// Of those rejected how many were given up, for want of what.
+    given_up: Vec<(HeldReason, u64)>,
     windowed: Windowed,
     since: Since,
     /// When the batch was taken.
@@ -132,22 +137,10 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let mut recorded = self.decode(batch);
         self.look_up(&mut recorded).await?;
         failpoint::pass(Step::EvaluateLookedUp);
-        let (windows, settings, outlive) = (&self.windows, &self.window_settings, self.outlive());
-        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
-        recorded.windowed = self
-            .holder
-            .until_ok(HeldReason::Windows, Dependency::Redis, || {
-                walk::record_keeping(windows, &recorded.arrivals, due, settings, outlive, keep)
-            })
-            .await?;
+        self.record(&mut recorded, due).await?;
         failpoint::pass(Step::EvaluateRecorded);
         recorded.since = Since::now(self.kept.era());
         Ok(recorded)
-    }
-
-    /// How long what is kept must outlive its own use: as long as a role may be down.
-    fn outlive(&self) -> Duration {
-        self.window_settings.outage_budget
     }
 
     fn decode(&self, batch: Batch) -> Recorded {
@@ -176,41 +169,8 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 Decoded::Rejected { rejection, .. } => rejected.push((place, None, None, rejection)),
             }
         }
-        let (windowed, since) = (Windowed::default(), Since::now(None));
-        Recorded { batch, arrivals, records, rejected, unknown_types, windowed, since, taken }
-    }
-
-    /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
-    async fn look_up(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
-        let mut tenants: Vec<TenantId> = Vec::new();
-        let mut places: HashMap<TenantId, usize> = HashMap::new();
-        for arrival in &recorded.arrivals {
-            places.entry(arrival.event.tenant.clone()).or_insert_with_key(|tenant| {
-                tenants.push(tenant.clone());
-                tenants.len() - 1
-            });
-        }
-        let known = self
-            .holder
-            .until_ok(HeldReason::Preferences, Dependency::Preferences, || self.preferences.of_all(&tenants))
-            .await?;
-        let mut kept = Vec::with_capacity(recorded.records.len());
-        for (mut arrival, record) in std::mem::take(&mut recorded.arrivals).into_iter().zip(&recorded.records) {
-            match &known[places[&arrival.event.tenant]] {
-                Lookup::Known(preferences) => arrival.preferences = Some(Arc::clone(preferences)),
-                Lookup::NoTenant => {}
-                Lookup::Unusable { reason } => {
-                    let rejection = Rejection { code: RejectCode::PreferencesUnavailable, error: reason.clone() };
-                    let kind = arrival.event.activity.kind();
-                    recorded.rejected.push((*record, Some(arrival.event.tenant), Some(kind), rejection));
-                    continue;
-                }
-            }
-            recorded.arrivals.push(arrival);
-            kept.push(*record);
-        }
-        recorded.records = kept;
-        Ok(())
+        let (given_up, windowed, since) = (Vec::new(), Windowed::default(), Since::now(None));
+        Recorded { batch, arrivals, records, rejected, unknown_types, given_up, windowed, since, taken }
     }
 
     /// Decides, sends what follows, awaits the acknowledgements, counts, and reports the records finished.
@@ -220,15 +180,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         progress: &Progress,
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
         let settings = &*self.guard.settings(&self.settings);
-        let decide = || async {
-            self.record_again_if_lost(&recorded).await?;
-            // The clock of the attempt that succeeds, however long the store was away before.
-            let (claims, now) = (&self.claims, Some(clock::now()));
-            let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
-            let tested = walk::decide(claims, arrivals, windowed, settings, now, self.outlive()).await;
-            tested.map(|tested| (tested, now))
-        };
-        let (tested, decided_at) = self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await?;
+        let (tested, decided_at) = self.decide(&mut recorded, settings).await?;
         failpoint::pass(Step::EvaluateDecided);
         let (now, decided) = (clock::now(), clock::precisely());
         let mut outgoing = Vec::new();
@@ -358,6 +310,9 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         for (_, tenant, kind, rejection) in &recorded.rejected {
             self.metrics.events(tenant.as_ref(), *kind, EventResult::Rejected, 1);
             self.metrics.dead_letters(rejection.code, 1);
+        }
+        for (reason, records) in &recorded.given_up {
+            self.metrics.given_up(Role::Evaluate, *reason, *records);
         }
         for tenant in &recorded.unknown_types {
             self.metrics.events(Some(tenant), None, EventResult::UnknownType, 1);

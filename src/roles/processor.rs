@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::console::Console;
 use super::controls::{self, Board, Known};
 use super::dispatch::Dispatch;
-use super::evaluate::Evaluate;
 use super::evaluate::candidate::{Beside, Candidate};
 use super::evaluate::guard::Guard;
+use super::evaluate::{Evaluate, Unread};
 use super::hold::Holder;
 use super::refill::{Decisions, Filled, FixedOutcomes, Kept};
 use super::walk::Ledgers;
@@ -99,7 +99,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
     }
 
     pub fn holder(&self, role: Role) -> Holder {
-        Holder { role, metrics: self.metrics.clone(), health: self.health.clone(), stop: self.stop.clone() }
+        Holder::new(role, self.metrics.clone(), self.health.clone(), self.stop.clone())
     }
 
     fn evaluate(&self, preferences: &Arc<wiring::TenantPreferences>, started: &mut Started) -> anyhow::Result<()> {
@@ -117,7 +117,8 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             max_command_age: config.dispatch.max_command_age,
             topics: config.kafka.topics.clone(),
             metrics: self.metrics.clone(),
-            holder: self.holder(Role::Evaluate),
+            holder: self.holder(Role::Evaluate).under(config.evaluate.unavailable.terms()),
+            unread: Unread::default(),
             guard: Guard::new(&config.evaluate, started.controls.clone(), self.metrics.clone()),
             candidate: self.candidate(&started.side)?,
             traces: self.traces.clone(),
@@ -127,6 +128,9 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             let known = Arc::clone(preferences);
             console.show_preferences(move |most| known.snapshot(most));
         }
+        let (holder, unread, side) = (role.holder.clone(), role.unread.clone(), started.side.clone());
+        tokio::spawn(background::look_for_store(self.store.clone(), holder.clone(), side.clone()));
+        tokio::spawn(background::look_for_preferences(Arc::clone(preferences), unread, holder, side));
         let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
         let mut consumer = Consumer::start(wiring::evaluate_input(config), observer).context("kafka")?;
         let activity = consumer.lanes.remove(0);
@@ -210,10 +214,12 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             }),
             controls: started.controls.clone(),
             metrics: self.metrics.clone(),
-            holder: self.holder(Role::Dispatch),
+            holder: self.holder(Role::Dispatch).under(config.dispatch.unavailable.terms()),
             traces: self.traces.clone(),
             route: wiring::route(config),
         };
+        let (holder, side) = (role.holder.clone(), started.side.clone());
+        tokio::spawn(background::look_for_store(self.store.clone(), holder, side));
         let observer = wiring::observer(Role::Dispatch, &self.metrics, &self.health);
         let mut consumer = Consumer::start(wiring::dispatch_input(config), observer).context("kafka")?;
         let commands = consumer.lanes.remove(0);
@@ -228,7 +234,12 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
         let used = [&topics.commands, &topics.retries, &topics.outcomes, &topics.dead_letters];
         self.watch_topics(Role::Dispatch, used.into_iter(), &started.side);
         let url = config.session_api.url.clone().unwrap_or_default();
-        tokio::spawn(background::watch_session_api(url, self.holder(Role::Dispatch), started.side.clone()));
+        tokio::spawn(background::watch_session_api(
+            url,
+            config.session_api.ca_file.clone(),
+            self.holder(Role::Dispatch),
+            started.side.clone(),
+        ));
         Ok(())
     }
 

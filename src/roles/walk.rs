@@ -59,6 +59,19 @@ impl Windowed {
         self.logs.push(log.to_vec());
     }
 
+    /// Those of so many events of which no window was asked.
+    pub fn none_of(events: usize) -> Self {
+        Self { reaches: vec![None; events], ..Self::default() }
+    }
+
+    /// Keeps what is of the events that are kept.
+    pub fn retain(&mut self, kept: &[bool]) {
+        let mut of = kept.iter();
+        self.reaches.retain(|_| of.next().copied().unwrap_or(true));
+        let mut of = kept.iter();
+        self.log_of.retain(|_| of.next().copied().unwrap_or(true));
+    }
+
     /// The log by which an event was judged, as it was read; empty where it is not kept or none was.
     pub fn log(&self, event: usize) -> &[Bet] {
         let log = self.log_of.get(event).copied().flatten().and_then(|log| self.logs.get(log));
@@ -111,8 +124,7 @@ pub async fn record_keeping<W: Windows>(
 ) -> Result<Windowed, StoreError> {
     let mut customers = Customers::default();
     for (place, arrival) in arrivals.iter().enumerate() {
-        let bound = arrival.preferences.as_ref().and_then(|preferences| preferences.frequency());
-        if let (Activity::Bet(_), Some(bound)) = (arrival.event.activity, bound) {
+        if let Some(bound) = counted(arrival) {
             customers.add(place, arrival, rule(bound, settings), outlive);
         }
     }
@@ -141,6 +153,17 @@ pub async fn record_keeping<W: Windows>(
         }
     }
     Ok(windowed)
+}
+
+/// Whether an event's window is asked when it is decided.
+pub fn needs_window(arrival: &Arrival) -> bool {
+    counted(arrival).is_some()
+}
+
+/// The bound of a bet that its tenant wants counted.
+fn counted(arrival: &Arrival) -> Option<FrequencyBound> {
+    let Activity::Bet(_) = arrival.event.activity else { return None };
+    arrival.preferences.as_ref()?.frequency()
 }
 
 fn rule(bound: FrequencyBound, settings: &WindowSettings) -> WindowRule {
@@ -229,6 +252,17 @@ pub async fn decide<C: Claims + Quotas>(
         Some(Tested { event, trigger, decision, answer })
     });
     Ok(tested.collect())
+}
+
+/// Whether claims or places may be asked for when an event is decided at `now` or later.
+pub fn needs_claims(arrival: &Arrival, reach: Option<Reach>, settings: &Evaluate, now: Timestamp) -> bool {
+    let known = arrival.preferences.as_deref().map_or(Known::NoTenant, Known::Preferences);
+    arrival.event.activity.kind().tests().iter().any(|trigger| {
+        let Verdict::Candidate(_) = judge(&arrival.event, *trigger, known, reach) else { return false };
+        let (cooldown, retention) = (settings.cooldown.of(*trigger), settings.claim_retention(*trigger));
+        settings.max_sessions_per_minute.is_some()
+            || evidence::asking(freshness(arrival, settings, Some(now)), cooldown, retention).is_some()
+    })
 }
 
 /// A decision that only the claims, the clock and the cap can still prevent.

@@ -59,7 +59,8 @@ fn a_transaction_that_has_a_session_already_is_not_asked_about_twice() {
 
 #[test]
 fn a_storm_of_errors_is_outlasted() {
-    let stack = Stack::new("storm", 2, &[("acme", PLAIN)]).with("dispatch: { park_after: 100ms }");
+    let stack = Stack::new("storm", 2, &[("acme", PLAIN)])
+        .with("dispatch: { park_after: 100ms, breaker: { failures: 0 }, retry_budget: { least: 1000 } }");
     stack.faults(
         r#"[{"kind":"status","status":503,"count":30},{"kind":"status","status":429,"retry_after":1,"count":10},
             {"kind":"cut_before","count":10},{"kind":"garbage","count":5}]"#,
@@ -72,6 +73,56 @@ fn a_storm_of_errors_is_outlasted() {
     assert!(attempts >= 95, "{attempts} calls for 40 commands and 55 faults");
     assert!(processor.metric("stepup_parked_total", &[]) > 0.0, "long waits go to the retries topic");
     assert!(!stack.read("retries").is_empty());
+}
+
+#[test]
+fn a_service_that_fails_wholly_is_only_probed_and_nothing_is_lost_when_it_is_back() {
+    const COMMANDS: usize = 150;
+    let stack = Stack::new("down", 2, &[("acme", PLAIN)]).with(
+        "dispatch: { concurrency: 16, park_after: 500ms, breaker: { failures: 5, pause: 300ms, longest_pause: 2s } }",
+    );
+    stack.faults(r#"[{"kind":"status","status":503}]"#);
+    let processor = stack.run("evaluate,dispatch");
+    processor.until_ready();
+    stack.produce(&changes("acme", COMMANDS));
+    let state = |state: &str| processor.metric("stepup_session_api_breaker", &[state]);
+    let opened = || processor.metric("stepup_session_api_breaker_opened_total", &[]);
+    wait_until(PATIENCE, "it is probed", || opened() >= 5.0);
+    assert_eq!(state("\"open\"") + state("half_open"), 1.0);
+    assert_eq!(state("closed") + state("recovering"), 0.0);
+    let calls = stack.simulator("/sim/stats")["calls"].as_u64().unwrap();
+    // What was under way when it opened, and one probe for each time that it opened again.
+    assert!(calls as f64 <= 16.0 + opened() + 1.0, "{calls} calls, opened {} times", opened());
+    assert!(processor.process.stderr().contains("fails call after call"), "{}", processor.process.stderr());
+    stack.faults("[]");
+    let outcomes = one_outcome_each(&stack.outcomes(COMMANDS));
+    assert!(outcomes.values().all(|outcome| outcome["status"] == "session_created"));
+    assert_eq!(stack.simulator("/sim/stats")["created"], COMMANDS, "one session each");
+    wait_until(PATIENCE, "the breaker is closed", || state("closed") == 1.0);
+    assert!(stack.read("dead-letters").is_empty());
+}
+
+#[test]
+fn retries_are_a_tenth_of_the_calls_however_long_a_service_fails() {
+    const COMMANDS: usize = 200;
+    let stack = Stack::new("budget", 2, &[("acme", PLAIN)])
+        .with("dispatch: { park_after: 0s, backoff_base: 10ms, backoff_cap: 100ms, breaker: { failures: 0 } }");
+    stack.faults(r#"[{"kind":"status","status":503}]"#);
+    let processor = stack.run("evaluate,dispatch");
+    processor.until_ready();
+    let begun = stepup::edge::clock::now();
+    stack.produce(&changes("acme", COMMANDS));
+    wait_until(PATIENCE, "many had to wait, and twice", || {
+        processor.metric("stepup_retries_delayed_total", &[]) >= 2.0 * COMMANDS as f64
+    });
+    let calls = stack.simulator("/sim/stats")["calls"].as_u64().unwrap();
+    // What is saved up at first, and one a second.
+    let most = COMMANDS as f64 * 1.1 + 10.0 + stepup::edge::clock::now().since(begun).as_secs_f64() + 1.0;
+    assert!((COMMANDS as f64..=most).contains(&(calls as f64)), "{calls} calls, at most {most}");
+    stack.faults("[]");
+    let outcomes = one_outcome_each(&stack.outcomes(COMMANDS));
+    assert!(outcomes.values().all(|outcome| outcome["status"] == "session_created"));
+    assert_eq!(stack.simulator("/sim/stats")["created"], COMMANDS, "one session each");
 }
 
 #[test]

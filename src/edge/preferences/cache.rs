@@ -106,6 +106,22 @@ impl<S: PreferencesSource> PreferencesCache<S> {
         Ok(lookups)
     }
 
+    /// What is known of each of the tenants, in their order, whichever of them are unavailable.
+    pub async fn each(&self, tenants: &[TenantId]) -> Vec<Result<Lookup, Unavailable>> {
+        let mut begun = Vec::with_capacity(tenants.len());
+        for tenant in tenants {
+            begun.push((tenant, self.inner.begin(tenant).await));
+        }
+        let mut lookups = Vec::with_capacity(tenants.len());
+        for (tenant, begun) in begun {
+            lookups.push(match begun {
+                Begun::Done(answer) => answer,
+                Begun::Waiting(ticket) => self.inner.finish(tenant, ticket).await,
+            });
+        }
+        lookups
+    }
+
     /// Reads the tenant again at once, in the background, unless what is known of it was asked for after `since` (wall
     /// clock). Look-ups get the present copy until the new one is there. Does nothing for a tenant that is not remembered,
     /// and reads a tenant at most once a second for its doubts.
@@ -162,7 +178,7 @@ impl<S: PreferencesSource> Inner<S> {
                 }
                 Judgment::Hold(held) => {
                     self.observer.miss();
-                    return Begun::Done(Err(unavailable(tenant, held)));
+                    return Begun::Done(Err(self.unavailable(tenant, held)));
                 }
                 // Without a seat the answer has just come, and another judgment finds it.
                 Judgment::Wait => {
@@ -179,7 +195,12 @@ impl<S: PreferencesSource> Inner<S> {
         // The sender stands in the slot that the ticket holds, so this ends only when the reading has.
         let _landed = ticket.landed.changed().await;
         let told = lock(&ticket.slot.state).after_reading(Instant::now(), &self.settings);
-        told.map(|told| self.tell(told)).map_err(|held| unavailable(tenant, held))
+        told.map(|told| self.tell(told)).map_err(|held| self.unavailable(tenant, held))
+    }
+
+    fn unavailable(&self, tenant: &TenantId, held: Held) -> Unavailable {
+        let since = lock(&self.outage).since().map_or(held.since, |since| since.min(held.since));
+        Unavailable { tenant: tenant.clone(), reason: held.reason, since }
     }
 
     fn tell(&self, told: Told) -> Lookup {
@@ -257,10 +278,6 @@ enum Class {
 
 fn ticket(slot: &Arc<Slot>) -> Ticket {
     Ticket { slot: Arc::clone(slot), landed: slot.landed.subscribe() }
-}
-
-fn unavailable(tenant: &TenantId, held: Held) -> Unavailable {
-    Unavailable { tenant: tenant.clone(), reason: held.reason, since: held.since }
 }
 
 /// How long ago a point of the wall clock is; nothing where it lies ahead.

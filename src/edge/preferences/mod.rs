@@ -42,7 +42,7 @@ pub enum Lookup {
 pub struct Unavailable {
     pub tenant: TenantId,
     pub reason: String,
-    /// When the source first failed to answer for this tenant, with no answer since.
+    /// When the source first failed to answer for this tenant, with no answer since; or for any, with none for any since.
     pub since: Instant,
 }
 

@@ -14,13 +14,20 @@ const QUIET: Duration = Duration::from_secs(10);
 pub(super) struct Outage {
     is_told: bool,
     told_at: Option<Instant>,
+    since: Option<Instant>,
 }
 
 impl Outage {
+    /// When the source first failed to answer, with no answer for any tenant since.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
     /// Tells the log where the answer is news about the source.
     pub(super) fn hear(&mut self, fetched: &Fetched, now: Instant) {
         match fetched {
             Fetched::Away { reason } | Fetched::Refused { own_credential: false, reason } => {
+                self.since.get_or_insert(now);
                 let is_quiet = self.told_at.is_none_or(|told_at| now.duration_since(told_at) >= QUIET);
                 if !self.is_told && is_quiet {
                     (self.is_told, self.told_at) = (true, Some(now));
@@ -28,6 +35,7 @@ impl Outage {
                 }
             }
             Fetched::Document(_) | Fetched::NotFound | Fetched::Unreadable(_) => {
+                self.since = None;
                 if std::mem::take(&mut self.is_told) {
                     tracing::info!("preferences can be read again");
                 }

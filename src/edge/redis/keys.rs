@@ -122,6 +122,7 @@ fn push_base64(name: &mut String, number: u128) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
@@ -150,6 +151,37 @@ mod tests {
             (candidate.window(&tenant, &customer), "stepup:1:candidate:w:{3d}:AQWpUXHyKy9O1zzE0PhKU9", 0x3d),
         ] {
             assert_eq!((key.name.as_str(), key.bucket), (name, bucket));
+        }
+    }
+
+    /// Names made of what keys are made of, so that a join without care would let two of them meet.
+    fn whose() -> impl Strategy<Value = (TenantId, CustomerId)> {
+        ("[a01][a01._-]{0,3}", "[a01._:|/{}*%~ é\u{202e}-]{1,4}")
+            .prop_map(|(tenant, customer)| (TenantId::new(&tenant).unwrap(), CustomerId::new(&customer).unwrap()))
+    }
+
+    proptest! {
+        #[test]
+        fn two_customers_never_share_a_key_and_none_moves_its_bucket((one, other) in (whose(), whose())) {
+            let keys = Keys::new("stepup", Scope::Live);
+            let all = |(tenant, customer): &(TenantId, CustomerId)| {
+                let event = crate::domain::ids::EventId::new(customer.as_str()).unwrap();
+                let command = CommandId::of(tenant, Trigger::Login, &event);
+                [
+                    keys.window(tenant, customer),
+                    keys.claims(tenant, customer, Trigger::Login),
+                    keys.outcome(command),
+                    keys.attempt(command, 1),
+                ]
+            };
+            for (key, others) in all(&one).into_iter().zip(all(&other)) {
+                prop_assert_eq!(key.name == others.name, one == other, "{:?} {:?}: {}", one, other, key.name);
+                let tag = format!("{{{:02x}}}", key.bucket);
+                prop_assert!(key.name.contains(&tag) && key.name.matches(['{', '}']).count() == 2, "{}", key.name);
+                prop_assert!(key.name.bytes().all(|byte| byte.is_ascii_graphic()), "{}", key.name);
+            }
+            let (mine, theirs) = (keys.sessions(&one.0, 1), keys.sessions(&other.0, 1));
+            prop_assert_eq!(mine.name == theirs.name, one.0 == other.0, "{}", mine.name);
         }
     }
 

@@ -240,7 +240,7 @@ enum Where {
 
 /// Whether a code depends on what the clock or the preferences said at the time.
 pub(super) fn is_by_the_clock(code: RejectCode) -> bool {
-    matches!(code, RejectCode::TimestampInFuture | RejectCode::PreferencesUnavailable)
+    matches!(code, RejectCode::TimestampInFuture | RejectCode::PreferencesUnavailable | RejectCode::StoreUnavailable)
 }
 
 pub(super) fn check_of(stage: Stage) -> Check {

@@ -12,7 +12,7 @@ use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::evaluate::dead_letter;
-use crate::roles::hold::Stopped;
+use crate::roles::hold::{GivenUp, Stopped};
 use crate::wire::dead_letter::Stage;
 use crate::wire::{command, retry};
 
@@ -24,6 +24,8 @@ pub(super) enum Admitted {
     Fixed { job: Box<Job>, record: Vec<u8> },
     /// It is to be delivered, once it is due.
     Open { job: Box<Job> },
+    /// Nobody knows whether its outcome is fixed, and the store was away for too long to be waited for.
+    GivenUp { job: Box<Job> },
 }
 
 /// A record that is no command, on its way to the dead letters.
@@ -48,12 +50,14 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
         })
         .collect();
     let ids: Vec<CommandId> = read.iter().flatten().map(|job| job.command.id).collect();
-    let mut fixed =
-        role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, || role.outcomes.fixed(&ids)).await?.into_iter();
+    let (look, asked) = (|| role.outcomes.fixed(&ids), || !ids.is_empty());
+    let fixed = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, look, asked).await?;
     failpoint::pass(Step::DispatchAdmitted);
-    let admit_one = |read: Result<Job, Box<Unreadable>>| match read {
-        Err(unreadable) => Admitted::Unreadable(unreadable),
-        Ok(job) => match fixed.next().flatten() {
+    let mut fixed = fixed.map(Vec::into_iter);
+    let admit_one = |read: Result<Job, Box<Unreadable>>| match (read, &mut fixed) {
+        (Err(unreadable), _) => Admitted::Unreadable(unreadable),
+        (Ok(job), Err(GivenUp)) => Admitted::GivenUp { job: Box::new(job) },
+        (Ok(job), Ok(fixed)) => match fixed.next().flatten() {
             Some(record) => Admitted::Fixed { job: Box::new(job), record },
             None => Admitted::Open { job: Box::new(job) },
         },

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Dispatch;
+use super::host::signal;
 use super::spans::Calling;
+use crate::domain::circuit::Signal;
 use crate::domain::command::{Command, Reference};
 use crate::domain::delivery::{Answer, Attempts, Step, next_step, still_time};
 use crate::domain::outcome::Ending;
@@ -16,7 +18,7 @@ use crate::edge::sessions::Sessions;
 use crate::failpoint;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, HttpTarget, RetryReason};
-use crate::roles::hold::Stopped;
+use crate::roles::hold::{GivenUp, Stopped};
 use crate::traces::Place;
 use crate::wire::session;
 
@@ -24,7 +26,16 @@ use crate::wire::session;
 pub(super) struct Called {
     pub(super) attempts: Attempts,
     pub(super) heard: Heard,
+    /// What it tells of the host.
+    pub(super) signal: Signal,
     pub(super) next: Next,
+}
+
+impl Called {
+    /// No call was made after all.
+    fn off(attempts: Attempts, next: Next) -> Self {
+        Self { attempts, heard: Heard::Nothing, signal: Signal::NotMade, next }
+    }
 }
 
 pub(super) enum Next {
@@ -38,6 +49,8 @@ pub(super) enum Next {
     End {
         ending: Ending,
     },
+    /// The store was away for too long to be waited for.
+    GiveUp,
 }
 
 /// What a call tells of the tenant's credential.
@@ -56,14 +69,16 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     trace: Option<Place>,
 ) -> Result<Called, Stopped> {
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
-        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
+        return Ok(Called::off(attempts, Next::End { ending }));
     }
-    note(role, command, &mut attempts).await?;
+    if let Err(GivenUp) = note(role, command, &mut attempts).await? {
+        return Ok(Called::off(attempts, Next::GiveUp));
+    }
     failpoint::pass(failpoint::Step::DispatchNoted);
     let number = attempts.number();
     // The note may have had to wait for the store.
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
-        return Ok(Called { attempts, heard: Heard::Nothing, next: Next::End { ending } });
+        return Ok(Called::off(attempts, Next::End { ending }));
     }
     let reference = command.numbered_reference(number);
     let body = session::encode_request(command, &reference, role.redirect_url.as_deref(), role.callback_url.as_deref());
@@ -78,7 +93,8 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
         calling.end(role, &answer, status, resent);
     }
     role.metrics.http_call(HttpTarget::Session, status, began.elapsed());
-    let (reason, heard, kept_out) = (retry_reason(&answer), heard(status), made_no_session(&answer));
+    let (reason, heard, signal) = (retry_reason(&answer), heard(status), signal(&answer));
+    let kept_out = made_no_session(&answer);
     tell_health(role, &answer);
     let step = next_step(command, &mut attempts, answer, &role.policy, clock::now(), rand::random());
     if attempts.number() > number {
@@ -89,16 +105,17 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     let next = match step {
         Step::Retry { wait } => {
             role.metrics.retried(reason);
-            forget(role, command, number, &attempts, kept_out).await?;
             Next::Again { wait }
         }
-        Step::PauseTenant { http_status } => {
-            forget(role, command, number, &attempts, kept_out).await?;
-            Next::Refused { http_status }
-        }
+        Step::PauseTenant { http_status } => Next::Refused { http_status },
         Step::Done(ending) => Next::End { ending },
     };
-    Ok(Called { attempts, heard, next })
+    let is_over = matches!(next, Next::End { .. });
+    // With the attempt on record a later conflict would be taken for a session of ours.
+    if !is_over && forget(role, command, number, &attempts, kept_out).await?.is_err() {
+        return Ok(Called { attempts, heard, signal, next: Next::GiveUp });
+    }
+    Ok(Called { attempts, heard, signal, next })
 }
 
 /// Puts the attempt on record where a conflict could otherwise not be told from another's session.
@@ -106,19 +123,22 @@ async fn note<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     command: &Command,
     attempts: &mut Attempts,
-) -> Result<(), Stopped> {
+) -> Result<Result<(), GivenUp>, Stopped> {
     if command.reference == Reference::CommandId {
-        return Ok(());
+        return Ok(Ok(()));
     }
     let (number, mark) = (attempts.number(), rand::random());
     // What a redriven command takes up was called by the same transaction.
     for id in command.attempted_as() {
         let begin = || role.outcomes.begin_attempt(id, number, mark);
-        let earlier = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, begin).await?;
-        // On record and not taken back: its answer never came.
-        attempts.unanswered |= earlier == EarlierAttempt::OnRecord;
+        let begun = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, begin, || true).await?;
+        match begun {
+            // On record and not taken back: its answer never came.
+            Ok(earlier) => attempts.unanswered |= earlier == EarlierAttempt::OnRecord,
+            Err(given_up) => return Ok(Err(given_up)),
+        }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Takes an attempt back that certainly made no session, unless an earlier one under the same reference may have.
@@ -128,15 +148,19 @@ async fn forget<O: Outcomes, X: Sessions, K: Sink>(
     number: u32,
     attempts: &Attempts,
     made_no_session: bool,
-) -> Result<(), Stopped> {
+) -> Result<Result<(), GivenUp>, Stopped> {
     if command.reference == Reference::CommandId || !made_no_session || attempts.unanswered {
-        return Ok(());
+        return Ok(Ok(()));
     }
     for id in command.attempted_as() {
         let forget = || role.outcomes.forget_attempt(id, number);
-        role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, forget).await?;
+        let forgotten =
+            role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, forget, || true).await?;
+        if forgotten.is_err() {
+            return Ok(forgotten);
+        }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn heard(status: Option<u16>) -> Heard {

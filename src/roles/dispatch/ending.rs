@@ -1,9 +1,12 @@
 //! Ending a command: its outcome is fixed first, so that whoever comes second publishes the same, and published then.
 
+use std::time::Duration;
+
 use super::spans::{self, Open};
 use super::{Dispatch, Job};
 use crate::domain::command::Command;
-use crate::domain::outcome::{Ending, Outcome, Rejection};
+use crate::domain::outcome::{Ending, Outcome, RejectCode, Rejection};
+use crate::domain::patience::OnUnavailable;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
@@ -11,7 +14,7 @@ use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
 use crate::failpoint::{self, Step};
 use crate::health::Dependency;
-use crate::metrics::HeldReason;
+use crate::metrics::{HeldReason, Role};
 use crate::roles::hold::Stopped;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::{command, outcome};
@@ -24,7 +27,7 @@ pub(super) struct Ended {
 }
 
 /// The command's record as it came, for the dead letters, and its span.
-struct Letter {
+pub(super) struct Letter {
     key: Option<Vec<u8>>,
     payload: Vec<u8>,
     source: crate::domain::ids::Source,
@@ -43,9 +46,21 @@ impl Ended {
     }
 }
 
-fn letter(job: &Job) -> Letter {
+pub(super) fn letter(job: &Job) -> Letter {
     let Job { key, payload, position, span, .. } = job;
     Letter { key: key.clone(), payload: payload.clone(), source: position.source(), span: span.clone() }
+}
+
+impl Letter {
+    fn outgoing<O, X, K>(self, rejection: &Rejection, role: &Dispatch<O, X, K>) -> Outgoing {
+        Outgoing {
+            topic: role.topics.dead_letters.clone(),
+            key: self.key,
+            payload: Some(self.payload),
+            headers: dead_letter::headers(rejection.code, &rejection.error, Stage::Dispatch, &self.source),
+            size: Size::Fixed,
+        }
+    }
 }
 
 /// Fixes the outcome and publishes the one that stands.
@@ -55,8 +70,14 @@ pub(super) async fn end<O: Outcomes, X: Sessions, K: Sink>(
 ) -> Result<(), Stopped> {
     let record = outcome::encode(&ended.outcome);
     let fix = || role.outcomes.fix(ended.outcome.command, &record);
-    let standing = role.holder.until_ok(HeldReason::Outcomes, Dependency::Redis, fix).await?;
+    let fixed = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, fix, || true).await?;
     failpoint::pass(Step::DispatchFixed);
+    let Ok(standing) = fixed else {
+        if let Ending::SessionCreated(_) = ended.outcome.ending {
+            role.metrics.orphan_session();
+        }
+        return give_up(role, ended.letter).await;
+    };
     let outcome = if standing == record { Some(ended.outcome) } else { outcome::decode(&standing).ok() };
     if let Some(Outcome { ending: Ending::NotRequired { .. }, tenant, trigger, .. }) = &outcome {
         role.metrics.contradiction(tenant, *trigger);
@@ -77,6 +98,27 @@ pub(super) async fn publish<O: Outcomes, X: Sessions, K: Sink>(
     send(role, record.to_vec(), outcome::decode(record).ok(), letter(job), issued_at).await
 }
 
+/// Puts a command to the dead letters whose outcome cannot be fixed. It gets none: another dispatcher may have fixed it
+/// before the store went away.
+pub(super) async fn give_up<O, X, K: Sink>(role: &Dispatch<O, X, K>, letter: Letter) -> Result<(), Stopped> {
+    let waited = match role.holder.terms() {
+        OnUnavailable::Hold => Duration::ZERO,
+        OnUnavailable::DeadLetter { after } => after,
+    };
+    let rejection = Rejection {
+        code: RejectCode::StoreUnavailable,
+        error: format!("the store was away for dispatch.hold_for ({waited:?}); the command has no outcome"),
+    };
+    let span = letter.span.clone();
+    role.holder.send(&role.sink, vec![letter.outgoing(&rejection, role)]).await?;
+    if let Some(span) = span {
+        span.end(&role.traces, "given_up", spans::Ended::Failed);
+    }
+    role.metrics.dead_letters(rejection.code, 1);
+    role.metrics.given_up(Role::Dispatch, HeldReason::Outcomes, 1);
+    Ok(())
+}
+
 async fn send<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     record: Vec<u8>,
@@ -84,7 +126,8 @@ async fn send<O: Outcomes, X: Sessions, K: Sink>(
     letter: Letter,
     issued_at: Timestamp,
 ) -> Result<(), Stopped> {
-    let headers = letter.span.as_ref().map(|span| span.headers()).unwrap_or_default();
+    let span = letter.span.clone();
+    let headers = span.as_ref().map(|span| span.headers()).unwrap_or_default();
     let Some(outcome) = outcome else {
         // Somebody else's bytes stand under our key. The command cannot be ended twice, so this is only said.
         tracing::error!("the outcome that is fixed for a command is not readable; it is published as it stands");
@@ -95,17 +138,11 @@ async fn send<O: Outcomes, X: Sessions, K: Sink>(
     let mut outgoing = vec![Outgoing { headers, ..Outgoing::new(&role.topics.outcomes, Some(key), record) }];
     let rejection = rejection(&outcome.ending);
     if let Some(rejection) = &rejection {
-        outgoing.push(Outgoing {
-            topic: role.topics.dead_letters.clone(),
-            key: letter.key,
-            payload: Some(letter.payload),
-            headers: dead_letter::headers(rejection.code, &rejection.error, Stage::Dispatch, &letter.source),
-            size: Size::Fixed,
-        });
+        outgoing.push(letter.outgoing(rejection, role));
     }
     role.holder.send(&role.sink, outgoing).await?;
     failpoint::pass(Step::DispatchPublished);
-    if let Some(span) = &letter.span {
+    if let Some(span) = &span {
         let ended = if rejection.is_some() { spans::Ended::Failed } else { spans::Ended::Well };
         span.end(&role.traces, outcome.ending.status(), ended);
     }

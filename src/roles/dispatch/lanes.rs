@@ -43,6 +43,11 @@ impl Lanes {
         Self { per_tenant, lanes: HashMap::new(), turns: VecDeque::new(), waiting: 0 }
     }
 
+    /// Whether no command waits for a turn.
+    pub(super) fn are_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     /// Commands that wait for a turn.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {

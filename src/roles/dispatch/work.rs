@@ -12,21 +12,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
 use super::admit::{self, Admitted};
+use super::host::{Host, Leave};
 use super::lanes::{JobId, Lanes};
-use super::{Dispatch, Job, call, ending, park};
+use super::{Dispatch, Job, call, ending};
 use crate::domain::command::Command;
 use crate::domain::delivery::still_time;
-use crate::domain::ids::{CommandId, TenantId};
-use crate::domain::outcome::Ending;
+use crate::domain::ids::CommandId;
 use crate::edge::clock;
 use crate::edge::kafka::consumer::{Progress, Settled};
 use crate::edge::kafka::producer::Sink;
 use crate::edge::kafka::records::{Batch, Position};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
-use crate::failpoint;
 use crate::metrics::Role;
 use crate::roles::hold::Stopped;
+
+mod leave;
 
 /// The most commands at work; beyond it none are taken in.
 const MOST_JOBS: usize = 8_192;
@@ -50,6 +51,7 @@ enum Done {
     /// A call was answered.
     Called {
         job: JobId,
+        leave: Leave,
         called: Box<call::Called>,
     },
     /// Everything that follows from these records is acknowledged.
@@ -69,6 +71,7 @@ pub(super) struct Work<O, X, K> {
     jobs: HashMap<JobId, Job>,
     by_id: HashMap<CommandId, JobId>,
     lanes: Lanes,
+    host: Host,
     delayed: DelayQueue<JobId>,
     tasks: JoinSet<Done>,
     calls: usize,
@@ -87,6 +90,7 @@ where
     pub(super) fn new(role: Arc<Dispatch<O, X, K>>, intake: [Receiver<Batch>; 2], progress: Progress) -> Self {
         Self {
             lanes: Lanes::new(role.settings.concurrency_per_tenant),
+            host: Host::new(&role.settings, role.metrics.clone()),
             role,
             intake: intake.map(Some),
             admitting: [false, false],
@@ -125,7 +129,7 @@ where
         // What waits is read again by whoever comes next; what runs is brought to its end.
         while let Some(done) = self.tasks.join_next().await {
             match done? {
-                Done::Called { job, called } => self.called(job, *called),
+                Done::Called { job, leave, called } => self.called(job, leave, *called),
                 Done::Finished { job, positions } => self.finished(job, &positions),
                 Done::Admitted { .. } | Done::Stopped => {}
             }
@@ -146,7 +150,7 @@ where
                     self.take_in(one);
                 }
             }
-            Done::Called { job, called } => self.called(job, *called),
+            Done::Called { job, leave, called } => self.called(job, leave, *called),
             Done::Finished { job, positions } => self.finished(job, &positions),
             Done::Stopped => {}
         }
@@ -187,6 +191,17 @@ where
                 let role = Arc::clone(&self.role);
                 self.spawn(async move {
                     ending::publish(&role, &job, &record).await?;
+                    Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
+                });
+            }
+            Admitted::GivenUp { job } => {
+                if let Some(at_hand) = self.by_id.get(&job.command.id).and_then(|known| self.jobs.get_mut(known)) {
+                    at_hand.folded.push(job.position);
+                    return;
+                }
+                let (role, letter) = (Arc::clone(&self.role), ending::letter(&job));
+                self.spawn(async move {
+                    ending::give_up(&role, letter).await?;
                     Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
                 });
             }
@@ -233,6 +248,9 @@ where
         let now = Instant::now();
         match self.lanes.paused_until(&job.command.tenant, now) {
             Some(until) => self.park(id, until.saturating_duration_since(now).max(left)),
+            None if self.host.open_for().is_some_and(|time| time > self.role.settings.park_after) => {
+                self.park(id, self.host.wait().max(left));
+            }
             None if !left.is_zero() => self.park(id, left),
             None => self.lanes.push(&job.command.tenant, id, now),
         }
@@ -261,33 +279,60 @@ where
     }
 
     fn call_what_is_ready(&mut self) {
-        while self.calls < self.role.settings.concurrency {
-            let Some(id) = self.lanes.next(Instant::now()) else { return };
-            let Some(tenant) = self.jobs.get(&id).map(|job| job.command.tenant.clone()) else { continue };
-            if self.drop_if_gone(id) {
-                self.lanes.ended(&tenant);
-                continue;
+        while self.calls < self.role.settings.concurrency && !self.lanes.are_empty() {
+            let Some(leave) = self.host.admit() else { return };
+            let Some(id) = self.lanes.next(Instant::now()) else {
+                self.host.unused(leave);
+                return;
+            };
+            if let Some(leave) = self.may_be_called(id, leave) {
+                self.call(id, leave);
             }
-            if self.jobs.get(&id).is_some_and(|job| self.is_paused(&job.command)) {
-                self.lanes.ended(&tenant);
-                self.park(id, while_paused());
-                continue;
-            }
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            job.due = None;
-            self.calls += 1;
-            let (role, command, attempts) = (Arc::clone(&self.role), job.command.clone(), job.attempts.clone());
-            let trace = job.span.as_ref().map(|span| span.place.clone());
-            self.spawn(async move {
-                let called = call::call(&role, &command, attempts, trace).await?;
-                Ok(Done::Called { job: id, called: Box::new(called) })
-            });
         }
     }
 
+    /// Whether a command whose turn it is may be called; if not, it waits elsewhere, or is gone.
+    fn may_be_called(&mut self, id: JobId, leave: Leave) -> Option<Leave> {
+        let tenant = self.jobs.get(&id).map(|job| job.command.tenant.clone());
+        if tenant.is_none() || self.drop_if_gone(id) {
+            tenant.iter().for_each(|tenant| self.lanes.ended(tenant));
+            self.host.unused(leave);
+            return None;
+        }
+        let job = self.jobs.get(&id)?;
+        let leave = if self.is_paused(&job.command) {
+            self.host.unused(leave);
+            self.park(id, while_paused());
+            None
+        } else {
+            let paid = self.host.spend(leave, &job.attempts);
+            if paid.is_none() {
+                self.park(id, self.host.wait());
+            }
+            paid
+        };
+        if leave.is_none() {
+            tenant.iter().for_each(|tenant| self.lanes.ended(tenant));
+        }
+        leave
+    }
+
+    fn call(&mut self, id: JobId, leave: Leave) {
+        let Some(job) = self.jobs.get_mut(&id) else { return self.host.unused(leave) };
+        job.due = None;
+        self.calls += 1;
+        let (role, command, attempts) = (Arc::clone(&self.role), job.command.clone(), job.attempts.clone());
+        let trace = job.span.as_ref().map(|span| span.place.clone());
+        self.spawn(async move {
+            let called = call::call(&role, &command, attempts, trace).await?;
+            Ok(Done::Called { job: id, leave, called: Box::new(called) })
+        });
+    }
+
     /// A call came back: its place is free, and the command goes where the answer sends it.
-    fn called(&mut self, id: JobId, called: call::Called) {
+    fn called(&mut self, id: JobId, leave: Leave, called: call::Called) {
         self.calls -= 1;
+        self.host.ended(leave, called.signal);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let tenant = job.command.tenant.clone();
         let folded = std::mem::replace(&mut job.attempts, called.attempts);
@@ -301,54 +346,9 @@ where
             call::Next::Again { wait } if wait > self.role.settings.park_after => self.park(id, wait),
             call::Next::Again { wait } => self.wait_or_go_on(id, wait),
             call::Next::End { ending } => self.end(id, ending),
+            call::Next::GiveUp => self.give_up(id),
         }
         self.lanes.ended(&tenant);
-    }
-
-    fn pause(&mut self, tenant: &TenantId, probe: JobId, http_status: u16) {
-        let pause = self.role.settings.pause;
-        let (was_open, waiting) = self.lanes.pause(tenant, Instant::now() + pause);
-        if was_open {
-            tracing::error!(%tenant, http_status, "the session API refuses the tenant's credential; its commands wait");
-            self.role.metrics.tenant_paused(tenant);
-            self.role.metrics.set_paused_tenants(self.lanes.paused());
-        }
-        for job in waiting.into_iter().chain([probe]) {
-            self.park(job, pause);
-        }
-    }
-
-    fn end(&mut self, id: JobId, ending: Ending) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        let (role, ended) = (Arc::clone(&self.role), ending::Ended::of(job, ending));
-        self.spawn(async move {
-            ending::end(&role, ended).await?;
-            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
-        });
-    }
-
-    /// Sends a command to the retries topic, to come back after `wait`.
-    fn park(&mut self, id: JobId, wait: Duration) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        let (role, parking) = (Arc::clone(&self.role), park::Parking::of(job, wait, &self.role.topics.retries));
-        // From now on the record may come back at any moment, and must not be taken for one that ends with this job.
-        self.forget_name(job.command.id, id);
-        self.spawn(async move {
-            park::park(&role, parking).await?;
-            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
-        });
-    }
-
-    /// A command has left our hands: all its records are finished.
-    fn finished(&mut self, job: Option<JobId>, positions: &[Position]) {
-        if let Some(id) = job
-            && let Some(job) = self.jobs.remove(&id)
-        {
-            self.forget_name(job.command.id, id);
-            self.progress.finish(job.positions());
-        }
-        self.progress.finish(positions);
-        failpoint::pass(failpoint::Step::DispatchFinished);
     }
 
     /// Sends what has waited too long for a turn to the retries topic; where memory is full, also the end of the longest
@@ -359,8 +359,9 @@ where
         if self.at_work() >= MOST_JOBS {
             moved.extend(self.lanes.relieve(self.role.settings.concurrency_per_tenant * 2));
         }
+        let wait = self.host.open_for().map_or(patience * 2, |_| self.host.wait().max(patience * 2));
         for job in moved {
-            self.park(job, patience * 2);
+            self.park(job, wait);
         }
         if self.progress.is_leaving() {
             self.let_go_of_what_waits();

@@ -17,7 +17,7 @@ use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
-use crate::roles::hold::Stopped;
+use crate::roles::hold::{GivenUp, Stopped};
 use crate::roles::refill::{CONFIRM_AFTER, Unfilled};
 use crate::roles::walk;
 
@@ -74,6 +74,10 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             }
             Ok::<_, Unfilled>(())
         };
-        self.holder.until_ok(HeldReason::Windows, Dependency::Redis, confirm).await
+        // A store that is given up tells nothing.
+        let confirmed =
+            self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, confirm, || true).await?;
+        let (Ok(()) | Err(GivenUp)) = confirmed;
+        Ok(())
     }
 }

@@ -29,7 +29,12 @@ impl Sink for &Topic {
                 self.taken.lock().unwrap().push((Instant::now(), payload));
             }
         }
-        let error = || SendError { topic: "activity".to_owned(), source: KafkaError::Canceled, unsent: unsent.clone() };
+        let error = || SendError {
+            topic: "activity".to_owned(),
+            source: KafkaError::Canceled,
+            reason: None,
+            unsent: unsent.clone(),
+        };
         if unsent.is_empty() { Ok(()) } else { Err(error()) }
     }
 }

@@ -7,15 +7,17 @@ mod child;
 mod kafka;
 mod process;
 mod redis;
+mod tls;
 mod topics;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 pub use self::child::{Child, directory};
-pub use self::kafka::{Broker, Layout, kafka};
+pub use self::kafka::{Broker, Layout, Secure, kafka};
 pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
+pub use self::tls::{Authority, Identity, TlsFront, Valid};
 pub use self::topics::{Record, add_partitions, create_topic, create_topic_with, produce, read_all};
 
 /// Long enough for a JVM to start on a busy machine with two cores.

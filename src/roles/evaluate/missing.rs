@@ -1,0 +1,207 @@
+//! The steps that need something outside, and what becomes of a batch where that is given up: the records that need it are
+//! rejected, the others go on.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::super::hold::{GivenUp, Stopped};
+use super::super::walk::{self, Arrival, Keep, Tested, Windowed};
+use super::{Evaluate, Recorded};
+use crate::config::{Evaluate as Settings, Receipts};
+use crate::domain::ids::TenantId;
+use crate::domain::outcome::{RejectCode, Rejection};
+use crate::domain::patience::OnUnavailable;
+use crate::domain::time::Timestamp;
+use crate::domain::window::Reach;
+use crate::edge::claims::Claims;
+use crate::edge::clock;
+use crate::edge::kafka::producer::Sink;
+use crate::edge::preferences::{Lookup, PreferencesSource, Unavailable};
+use crate::edge::quotas::Quotas;
+use crate::edge::windows::{Compaction, Windows};
+use crate::health::Dependency;
+use crate::metrics::HeldReason;
+
+/// The tenant whose preferences were given up last, until somebody reads them again. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Unread(std::sync::Arc<Mutex<Option<TenantId>>>);
+
+impl Unread {
+    pub fn tenant(&self) -> Option<TenantId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set(&self, tenant: Option<TenantId>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tenant;
+    }
+}
+
+impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
+    /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
+    pub(super) async fn look_up(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
+        let mut tenants: Vec<TenantId> = Vec::new();
+        let mut places: HashMap<TenantId, usize> = HashMap::new();
+        for arrival in &recorded.arrivals {
+            places.entry(arrival.event.tenant.clone()).or_insert_with_key(|tenant| {
+                tenants.push(tenant.clone());
+                tenants.len() - 1
+            });
+        }
+        let read = || self.read(&tenants);
+        let known = self.holder.until_ok(HeldReason::Preferences, Dependency::Preferences, read).await?;
+        self.tell_preferences(&tenants, &known);
+        let mut given_up = 0;
+        recorded.reject(|arrival| match &known[places[&arrival.event.tenant]] {
+            Ok(Lookup::Known(preferences)) => {
+                arrival.preferences = Some(std::sync::Arc::clone(preferences));
+                None
+            }
+            Ok(Lookup::NoTenant) => None,
+            Ok(Lookup::Unusable { reason }) => {
+                Some(Rejection { code: RejectCode::PreferencesUnavailable, error: reason.clone() })
+            }
+            Err(_) => {
+                given_up += 1;
+                Some(self.given_up(RejectCode::PreferencesUnavailable, "the tenant's preferences were"))
+            }
+        });
+        recorded.note_given_up(HeldReason::Preferences, given_up);
+        Ok(())
+    }
+
+    /// What is known of each tenant. An error while one is waited for; those that are given up are none.
+    async fn read(&self, tenants: &[TenantId]) -> Result<Vec<Result<Lookup, Unavailable>>, Unavailable> {
+        let OnUnavailable::DeadLetter { after } = self.holder.terms() else {
+            return Ok(self.preferences.of_all(tenants).await?.into_iter().map(Ok).collect());
+        };
+        let known = self.preferences.each(tenants).await;
+        let waited_for = |answer: &&Result<_, Unavailable>| answer.as_ref().is_err_and(|it| it.since.elapsed() < after);
+        match known.iter().find(waited_for) {
+            Some(Err(unavailable)) => Err(unavailable.clone()),
+            Some(Ok(_)) | None => Ok(known),
+        }
+    }
+
+    /// Says which preferences are given up, or that those that were are there again.
+    fn tell_preferences(&self, tenants: &[TenantId], known: &[Result<Lookup, Unavailable>]) {
+        let lost = known.iter().find_map(|answer| answer.as_ref().err());
+        if let Some(unavailable) = lost {
+            self.unread.set(Some(unavailable.tenant.clone()));
+            self.holder.give_up(HeldReason::Preferences, Dependency::Preferences, &unavailable.to_string());
+        } else if self.unread.tenant().is_some_and(|unread| tenants.contains(&unread)) {
+            self.unread.set(None);
+            self.holder.is_there(Dependency::Preferences);
+        }
+    }
+
+    /// Records the batch's bets.
+    pub(super) async fn record(&self, recorded: &mut Recorded, due: &[Compaction]) -> Result<(), Stopped> {
+        let (windows, settings, outlive) = (&self.windows, &self.window_settings, self.outlive());
+        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
+        let arrivals = &recorded.arrivals;
+        let record = || walk::record_keeping(windows, arrivals, due, settings, outlive, keep);
+        let asked = || !due.is_empty() || arrivals.iter().any(walk::needs_window);
+        let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await?;
+        recorded.windowed = match done {
+            Ok(windowed) => windowed,
+            Err(GivenUp) => {
+                self.reject_for_want_of_the_store(recorded, HeldReason::Windows, |arrival, _| {
+                    walk::needs_window(arrival)
+                });
+                Windowed::none_of(recorded.arrivals.len())
+            }
+        };
+        Ok(())
+    }
+
+    /// Decides the batch. Gives back the clock that it was decided by, too.
+    pub(super) async fn decide(
+        &self,
+        recorded: &mut Recorded,
+        settings: &Settings,
+    ) -> Result<(Vec<Tested>, Option<Timestamp>), Stopped> {
+        let needs = |arrival: &Arrival, reach| walk::needs_claims(arrival, reach, settings, clock::now());
+        let of = &*recorded;
+        let asked = || of.arrivals.iter().zip(&of.windowed.reaches).any(|(arrival, reach)| needs(arrival, *reach));
+        let decide = || self.decide_once(of, settings);
+        let done = self.holder.until_ok_or_given_up(HeldReason::Claims, Dependency::Redis, decide, asked).await?;
+        if let Ok(decided) = done {
+            return Ok(decided);
+        }
+        self.reject_for_want_of_the_store(recorded, HeldReason::Claims, needs);
+        // What is left asks for no claims.
+        let decide = || self.decide_once(recorded, settings);
+        self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await
+    }
+
+    async fn decide_once(
+        &self,
+        recorded: &Recorded,
+        settings: &Settings,
+    ) -> Result<(Vec<Tested>, Option<Timestamp>), crate::edge::StoreError> {
+        self.record_again_if_lost(recorded).await?;
+        // The clock of the attempt that succeeds, however long the store was away before.
+        let (claims, now) = (&self.claims, Some(clock::now()));
+        let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
+        let tested = walk::decide(claims, arrivals, windowed, settings, now, self.outlive()).await;
+        tested.map(|tested| (tested, now))
+    }
+
+    /// How long what is kept must outlive its own use: as long as a role may be down.
+    pub(super) fn outlive(&self) -> Duration {
+        self.window_settings.outage_budget
+    }
+
+    fn reject_for_want_of_the_store(
+        &self,
+        recorded: &mut Recorded,
+        reason: HeldReason,
+        needs: impl Fn(&Arrival, Option<Reach>) -> bool,
+    ) {
+        let reaches = std::mem::take(&mut recorded.windowed.reaches);
+        let mut reach_of = reaches.iter().copied();
+        let (mut kept, mut given_up) = (Vec::with_capacity(recorded.arrivals.len()), 0);
+        recorded.reject(|arrival| {
+            let needed = needs(arrival, reach_of.next().flatten());
+            kept.push(!needed);
+            given_up += u64::from(needed);
+            needed.then(|| self.given_up(RejectCode::StoreUnavailable, "the store was"))
+        });
+        recorded.windowed.reaches = reaches;
+        recorded.windowed.retain(&kept);
+        recorded.note_given_up(reason, given_up);
+    }
+
+    fn given_up(&self, code: RejectCode, what: &str) -> Rejection {
+        let waited = match self.holder.terms() {
+            OnUnavailable::Hold => Duration::ZERO,
+            OnUnavailable::DeadLetter { after } => after,
+        };
+        Rejection { code, error: format!("{what} away for evaluate.hold_for ({waited:?})") }
+    }
+}
+
+impl Recorded {
+    /// Takes out the arrivals that cannot be decided, each with the reason that `judge` gives.
+    fn reject(&mut self, mut judge: impl FnMut(&mut Arrival) -> Option<Rejection>) {
+        let mut kept = Vec::with_capacity(self.records.len());
+        let arrivals = Vec::with_capacity(self.arrivals.len());
+        for (mut arrival, record) in std::mem::replace(&mut self.arrivals, arrivals).into_iter().zip(&self.records) {
+            if let Some(rejection) = judge(&mut arrival) {
+                let kind = arrival.event.activity.kind();
+                self.rejected.push((*record, Some(arrival.event.tenant), Some(kind), rejection));
+                continue;
+            }
+            self.arrivals.push(arrival);
+            kept.push(*record);
+        }
+        self.records = kept;
+    }
+
+    fn note_given_up(&mut self, reason: HeldReason, records: u64) {
+        if records > 0 {
+            self.given_up.push((reason, records));
+        }
+    }
+}
