@@ -22,6 +22,7 @@
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod failpoint;
 pub mod health;
 pub mod http;
 pub mod metrics;

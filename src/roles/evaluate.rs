@@ -31,6 +31,7 @@ use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::preferences::{PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
+use crate::failpoint::{self, Step};
 use crate::metrics::{EventResult, HeldReason, Metrics, Role};
 use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
@@ -132,9 +133,12 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
 
     /// Decodes a batch, looks its tenants up and records its bets.
     async fn begin(&self, batch: Batch, due: &[Compaction]) -> Result<Recorded, Stopped> {
+        failpoint::pass(Step::EvaluateTaken);
         let mut recorded = self.decode(batch);
         self.look_up(&mut recorded).await?;
+        failpoint::pass(Step::EvaluateLookedUp);
         self.record(&mut recorded, due).await?;
+        failpoint::pass(Step::EvaluateRecorded);
         recorded.since = Since::now(self.kept.era());
         Ok(recorded)
     }
@@ -177,6 +181,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     ) -> Result<(Vec<Compaction>, Vec<Position>), Stopped> {
         let settings = &*self.guard.settings(&self.settings);
         let (tested, decided_at) = self.decide(&mut recorded, settings).await?;
+        failpoint::pass(Step::EvaluateDecided);
         let (now, decided) = (clock::now(), clock::precisely());
         let mut outgoing = Vec::new();
         let records: Vec<Record<'_>> = recorded.batch.iter().collect();
@@ -187,11 +192,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
+        failpoint::pass(Step::EvaluateSent);
         self.confirm(&recorded, settings, decided_at).await?;
         places.end(&self.traces, &recorded, &records, &tested, decided);
         self.count(&recorded, &tested, settings, &commands);
         self.guard.hear(&recorded.arrivals, &tested, settings, now);
+        failpoint::pass(Step::EvaluateCounted);
         progress.finish(recorded.batch.iter().map(|record| record.position));
+        failpoint::pass(Step::EvaluateFinished);
         if let Some(candidate) = &self.candidate {
             candidate.give(std::mem::take(&mut recorded.arrivals), &tested, now).await;
         }

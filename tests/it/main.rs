@@ -15,6 +15,7 @@ mod delivery;
 mod end_to_end;
 mod explain;
 mod guards;
+mod kit;
 mod lost;
 mod operation;
 mod packaging;

@@ -34,9 +34,9 @@ impl OffsetTracker {
         Self { open: VecDeque::new(), next: first, sent: None, confirmed: None }
     }
 
-    /// One past the last offset that may be committed.
-    pub fn position(&self) -> Option<i64> {
-        self.next
+    /// The first offset that is not finished yet; without any position it is that of the oldest record at hand.
+    pub fn stands_at(&self) -> Option<i64> {
+        self.next.or_else(|| self.open.front().map(|(offset, _)| *offset))
     }
 
     /// Takes note of a record that is handed out. Offsets come in rising order, with gaps.
@@ -110,7 +110,7 @@ mod tests {
         }
         tracker.finish(4);
         tracker.finish(9);
-        assert_eq!(tracker.to_commit(), None);
+        assert_eq!((tracker.to_commit(), tracker.stands_at()), (None, Some(3)));
         tracker.finish(3);
         assert_eq!(tracker.to_commit(), Some(5));
         assert_eq!(tracker.to_commit(), None, "it was sent off already");

@@ -140,6 +140,9 @@ impl HttpPreferences {
     async fn judge(&self, response: Response, own_credential: bool) -> Fetched {
         match response.status() {
             StatusCode::OK => match self.body(response).await {
+                Ok(bytes) if bytes.len() <= MAX_BYTES && !is_json(&bytes) => {
+                    Fetched::Away { reason: "the service's answer is not JSON".to_owned() }
+                }
                 Ok(bytes) => document(&bytes),
                 Err(reason) => Fetched::Away { reason },
             },
@@ -187,6 +190,11 @@ impl PreferencesSource for HttpPreferences {
     fn foregone(&self, tenant: &TenantId) -> Option<Fetched> {
         matches!(self.credentials.of(tenant), CredentialAnswer::Missing).then_some(Fetched::NoCredential)
     }
+}
+
+/// Somebody's page in place of an answer tells nothing of the tenant, whatever its status.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 fn header(name: &str) -> Result<HeaderName, InvalidHttpSettings> {

@@ -109,8 +109,8 @@ async fn every_answer_of_the_service_is_judged() {
     };
     for (name, want) in [
         ("on", Fetched::Document(Preferences { enabled: true, updated_at: Some("v1".to_owned()), ..Preferences::OFF })),
-        ("garbage", unreadable("it is not JSON")),
-        ("empty", unreadable("it is not JSON")),
+        ("garbage", away("the service's answer is not JSON")),
+        ("empty", away("the service's answer is not JSON")),
         ("huge", unreadable("it is larger than 65536 bytes")),
         ("redirect", away("the service answered with status 307")),
         ("status-404", Fetched::NotFound),

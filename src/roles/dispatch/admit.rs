@@ -8,6 +8,7 @@ use crate::edge::kafka::producer::{Outgoing, Sink};
 use crate::edge::kafka::records::{Batch, Position, Record};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
+use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::evaluate::dead_letter;
@@ -38,6 +39,7 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
     role: &Dispatch<O, X, K>,
     batch: &Batch,
 ) -> Result<Vec<Admitted>, Stopped> {
+    failpoint::pass(Step::DispatchTaken);
     let taken = clock::precisely();
     let read: Vec<Result<Job, Box<Unreadable>>> = batch
         .iter()
@@ -50,6 +52,7 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
     let ids: Vec<CommandId> = read.iter().flatten().map(|job| job.command.id).collect();
     let (look, asked) = (|| role.outcomes.fixed(&ids), || !ids.is_empty());
     let fixed = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, look, asked).await?;
+    failpoint::pass(Step::DispatchAdmitted);
     let mut fixed = fixed.map(Vec::into_iter);
     let admit_one = |read: Result<Job, Box<Unreadable>>| match (read, &mut fixed) {
         (Err(unreadable), _) => Admitted::Unreadable(unreadable),

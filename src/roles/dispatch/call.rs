@@ -15,6 +15,7 @@ use crate::edge::clock;
 use crate::edge::kafka::producer::Sink;
 use crate::edge::outcomes::{EarlierAttempt, Outcomes};
 use crate::edge::sessions::Sessions;
+use crate::failpoint;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, HttpTarget, RetryReason};
 use crate::roles::hold::{GivenUp, Stopped};
@@ -73,6 +74,7 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     if let Err(GivenUp) = note(role, command, &mut attempts).await? {
         return Ok(Called::off(attempts, Next::GiveUp));
     }
+    failpoint::pass(failpoint::Step::DispatchNoted);
     let number = attempts.number();
     // The note may have had to wait for the store.
     if let Some(ending) = still_time(command, &attempts, &role.policy, clock::now()) {
@@ -85,6 +87,7 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     let calling = trace.as_ref().map(Calling::of);
     let context = calling.as_ref().map(|calling| &calling.place.context);
     let answer = role.sessions.create(&command.tenant, body, context, limit).await;
+    failpoint::pass(failpoint::Step::DispatchCalled);
     let status = status_of(&answer);
     if let Some(calling) = calling {
         calling.end(role, &answer, status, resent);

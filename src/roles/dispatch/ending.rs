@@ -12,6 +12,7 @@ use crate::edge::clock;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
+use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, Role};
 use crate::roles::hold::Stopped;
@@ -70,6 +71,7 @@ pub(super) async fn end<O: Outcomes, X: Sessions, K: Sink>(
     let record = outcome::encode(&ended.outcome);
     let fix = || role.outcomes.fix(ended.outcome.command, &record);
     let fixed = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, fix, || true).await?;
+    failpoint::pass(Step::DispatchFixed);
     let Ok(standing) = fixed else {
         if let Ending::SessionCreated(_) = ended.outcome.ending {
             role.metrics.orphan_session();
@@ -139,6 +141,7 @@ async fn send<O: Outcomes, X: Sessions, K: Sink>(
         outgoing.push(letter.outgoing(rejection, role));
     }
     role.holder.send(&role.sink, outgoing).await?;
+    failpoint::pass(Step::DispatchPublished);
     if let Some(span) = &span {
         let ended = if rejection.is_some() { spans::Ended::Failed } else { spans::Ended::Well };
         span.end(&role.traces, outcome.ending.status(), ended);

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 
 use super::Simulator;
 use super::connection::Connection;
@@ -57,9 +58,17 @@ pub(super) fn tenant_of(headers: &HeaderMap) -> Result<TenantId, Refusal> {
 
 /// The whole body, where it has no more than `max` bytes.
 pub(super) async fn body(body: Body, max: usize) -> Result<Bytes, Refusal> {
-    to_bytes(body, max)
-        .await
-        .map_err(|_| refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body must have at most {max} bytes")))
+    let mut chunks = body.into_data_stream();
+    let mut whole = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        // Whoever sent it has done nothing wrong: it was lost on the way.
+        let chunk = chunk.map_err(|_| refusal(StatusCode::REQUEST_TIMEOUT, "the body broke off"))?;
+        if whole.len() + chunk.len() > max {
+            return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body must have at most {max} bytes")));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
 }
 
 impl Simulator {

@@ -68,6 +68,19 @@ impl Service {
         self.call(Method::POST, "/api/v1/kyc/face/session", "stepup", Some(body)).await
     }
 
+    /// A body of which less comes than was announced, and then its direction is closed.
+    async fn broken_off(&self) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.url.trim_start_matches("http://")).await.unwrap();
+        let head =
+            "POST /api/v1/kyc/face/session HTTP/1.1\r\nHost: x\r\nX-Tenant-ID: acme\r\nContent-Length: 90\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
     async fn token(&self, reference: &str, callback_url: Option<&str>) -> String {
         let body = json!({"reference": reference, "customer_id": "c", "event": "login", "callback_url": callback_url});
         let (status, answer) = self.create(body).await;
@@ -161,6 +174,8 @@ async fn a_wrong_request_is_told_what_is_wrong() {
         let answer: Value = answer.json().await.unwrap();
         assert!(answer["message"].as_str().unwrap().starts_with(message), "{answer}");
     }
+    // What was lost on the way is not the caller's mistake, and may come again.
+    assert!(service.broken_off().await.starts_with("HTTP/1.1 408 "));
 }
 
 #[tokio::test]

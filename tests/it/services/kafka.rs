@@ -35,8 +35,22 @@ pub struct Broker {
 /// What stays the same across restarts.
 struct Identity {
     cluster: String,
+    node: usize,
     port: u16,
+    controller: u16,
+    /// Every node that has a vote, as Kafka's settings name them.
+    voters: String,
+    layout: Layout,
     secure: Option<Door>,
+}
+
+/// How brokers are laid out beyond the usual one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Layout {
+    /// A further listener: its own port, and the port that it tells clients to come to instead.
+    pub detour: Option<(u16, u16)>,
+    /// Nodes of the cluster; three keep three copies of what the brokers keep for themselves.
+    pub nodes: usize,
 }
 
 /// Whom a broker lets in over TLS, and by which certificate it is known.
@@ -56,22 +70,24 @@ struct Door {
 impl Broker {
     /// Starts a broker on free ports of the loopback.
     pub fn start() -> Self {
-        Self::start_with(|| None)
+        Self::start_as(Layout::default()).remove(0)
     }
 
     /// The same with a second listener, over TLS, that wants a user and a password.
     pub fn start_secure(secure: impl Fn() -> Secure) -> Self {
-        Self::start_with(|| Some(Door { port: free_port(), secure: secure() }))
+        Self::start_with(Layout::default(), || Some(Door { port: free_port(), secure: secure() })).remove(0)
     }
 
-    fn start_with(door: impl Fn() -> Option<Door>) -> Self {
+    /// Starts the brokers of a cluster.
+    pub fn start_as(layout: Layout) -> Vec<Self> {
+        Self::start_with(layout, || None)
+    }
+
+    fn start_with(layout: Layout, door: impl Fn() -> Option<Door>) -> Vec<Self> {
         let mut reason = String::new();
         for _ in 0..3 {
-            let directory = directory("kafka");
-            let identity = Identity { cluster: cluster_id(), port: free_port(), secure: door() };
-            let started = format(&directory, &identity).and_then(|()| spawn(&directory, &identity));
-            match started {
-                Ok(child) => return Self { identity, child, directory },
+            match try_start(layout, &door) {
+                Ok(brokers) => return brokers,
                 Err(error) => reason = error,
             }
         }
@@ -136,10 +152,30 @@ fn cluster_id() -> String {
     id
 }
 
+fn try_start(layout: Layout, door: impl Fn() -> Option<Door>) -> Result<Vec<Broker>, String> {
+    let nodes = layout.nodes.max(1);
+    let cluster = cluster_id();
+    let ports: Vec<(u16, u16)> = (0..nodes).map(|_| (free_port(), free_port())).collect();
+    let voter = |(place, (_, controller)): (usize, &(u16, u16))| format!("{}@127.0.0.1:{controller}", place + 1);
+    let voters = ports.iter().enumerate().map(voter).collect::<Vec<_>>().join(",");
+    let mut launched = Vec::new();
+    for (place, (port, controller)) in ports.into_iter().enumerate() {
+        let (cluster, voters) = (cluster.clone(), voters.clone());
+        let identity = Identity { cluster, node: place + 1, port, controller, voters, layout, secure: door() };
+        let directory = directory("kafka");
+        format(&directory, &identity)?;
+        launched.push(Broker { child: launch(&directory), identity, directory });
+    }
+    for broker in &mut launched {
+        until_it_answers(&mut broker.child, &broker.identity)?;
+    }
+    Ok(launched)
+}
+
 /// Writes the settings and formats the log directory for them.
 fn format(directory: &TempDir, identity: &Identity) -> Result<(), String> {
     let properties = directory.path().join("server.properties");
-    let mut settings = settings(identity.port, free_port(), &directory.path().join("log"));
+    let mut settings = settings(identity, &directory.path().join("log"));
     let mut args: Vec<String> = ["format", "-t", &identity.cluster, "-c", path(&properties)].map(str::to_owned).into();
     if let Some(door) = &identity.secure {
         settings = with_door(&settings, door);
@@ -181,28 +217,34 @@ ssl.keystore.location={identity}
 
 /// Made for short tests: nobody is waited for in a new group, a session may be short, internal topics are small, and a
 /// killed broker is forgotten soon enough to come back under its name.
-fn settings(port: u16, controller: u16, log: &Path) -> String {
+fn settings(Identity { node, port, controller, voters, layout, .. }: &Identity, log: &Path) -> String {
+    let (listener, advertised) = layout.detour.map_or_else(Default::default, |(own, told)| {
+        (format!(",DETOUR://127.0.0.1:{own}"), format!(",DETOUR://127.0.0.1:{told}"))
+    });
+    let copies = layout.nodes.clamp(1, 3);
+    let in_sync = copies.div_ceil(2);
     format!(
         "process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+node.id={node}
+controller.quorum.voters={voters}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT
 log.dirs={log}
 auto.create.topics.enable=false
 num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 log.cleaner.dedupe.buffer.size=16777216
 num.network.threads=2
 num.io.threads=2
@@ -215,8 +257,17 @@ broker.heartbeat.interval.ms=500
 
 /// Starts a formatted broker and waits until it, and no other under its port, answers.
 fn spawn(directory: &TempDir, identity: &Identity) -> Result<Child, String> {
+    let mut child = launch(directory);
+    until_it_answers(&mut child, identity)?;
+    Ok(child)
+}
+
+fn launch(directory: &TempDir) -> Child {
     let properties = directory.path().join("server.properties");
-    let mut child = java(directory.path(), &["-Xmx512m"], "kafka.Kafka", &[path(&properties)]);
+    java(directory.path(), &["-Xmx512m"], "kafka.Kafka", &[path(&properties)])
+}
+
+fn until_it_answers(child: &mut Child, identity: &Identity) -> Result<(), String> {
     let brokers = brokers(identity.port);
     let client: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &brokers)
@@ -232,7 +283,7 @@ fn spawn(directory: &TempDir, identity: &Identity) -> Result<Child, String> {
         let answer = client.fetch_metadata(None, Duration::from_secs(1)).map(|metadata| metadata.brokers().len());
         match answer {
             Ok(1..) if client.client().fetch_cluster_id(Duration::ZERO).as_ref() == Some(&identity.cluster) => {
-                return Ok(child);
+                return Ok(());
             }
             Ok(1..) => return Err(format!("another cluster answers on {brokers}")),
             Ok(0) | Err(_) if begun.elapsed() < STARTUP => nap(),

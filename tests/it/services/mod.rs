@@ -7,7 +7,6 @@ mod child;
 mod kafka;
 mod process;
 mod redis;
-mod tests;
 mod tls;
 mod topics;
 
@@ -15,11 +14,11 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 pub use self::child::{Child, directory};
-pub use self::kafka::{Broker, Secure, kafka};
+pub use self::kafka::{Broker, Layout, Secure, kafka};
 pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
 pub use self::tls::{Authority, Identity, TlsFront, Valid};
-pub use self::topics::{Record, create_topic, produce, read_all};
+pub use self::topics::{Record, add_partitions, create_topic, create_topic_with, produce, read_all};
 
 /// Long enough for a JVM to start on a busy machine with two cores.
 pub const STARTUP: Duration = Duration::from_secs(120);
@@ -77,7 +76,7 @@ where
 
 /// A port of the loopback that is free now. It lies below the range that outgoing connections take theirs from, so that
 /// a server that was killed finds it free again; another process may still take it first, so whoever uses it tries again.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(|| rand::random_range(20_000..32_000)).take(1_000).find(free).expect("a free port")
 }

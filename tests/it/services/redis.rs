@@ -24,6 +24,8 @@ pub fn redis_url() -> &'static str {
 /// A Redis server of one test's own, without persistence and without eviction. It dies with this value.
 pub struct RedisServer {
     port: u16,
+    /// Settings beside the usual ones, which they override.
+    settings: Vec<String>,
     // Goes before the directory that it lives in.
     child: Child,
     directory: TempDir,
@@ -32,12 +34,18 @@ pub struct RedisServer {
 impl RedisServer {
     /// Starts a server on a free port of the loopback.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments of redis-server, like `--appendonly yes`.
+    pub fn start_with(settings: &[&str]) -> Self {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut reason = String::new();
         for _ in 0..5 {
             let directory = directory("redis");
             let port = free_port();
-            match spawn(&directory, port) {
-                Ok(child) => return Self { port, child, directory },
+            match spawn(&directory, port, &settings) {
+                Ok(child) => return Self { port, settings, child, directory },
                 Err(error) => reason = error,
             }
         }
@@ -61,7 +69,19 @@ impl RedisServer {
     /// Starts again on the same port, with nothing in it; kills first where it runs.
     pub fn restart_empty(&mut self) {
         self.kill();
-        self.child = spawn(&self.directory, self.port).unwrap_or_else(|reason| panic!("no restart: {reason}"));
+        drop(std::fs::remove_dir_all(self.directory.path().join("appendonlydir")));
+        self.restart();
+    }
+
+    /// Starts again on the same port with what it has on its disk; kills first where it runs.
+    pub fn restart(&mut self) {
+        self.kill();
+        let started = spawn(&self.directory, self.port, &self.settings);
+        self.child = started.unwrap_or_else(|reason| panic!("no restart: {reason}"));
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Stops the process where it stands (SIGSTOP): connections stay and get no answers.
@@ -80,12 +100,13 @@ fn url(port: u16) -> String {
 }
 
 /// Starts a server and waits until it, and no other under its port, answers.
-fn spawn(directory: &TempDir, port: u16) -> Result<Child, String> {
+fn spawn(directory: &TempDir, port: u16, settings: &[String]) -> Result<Child, String> {
     let port_text = port.to_string();
     let path = directory.path().to_str().expect("a path in UTF-8");
     let args = ["--port", &port_text, "--bind", "127.0.0.1", "--dir", path, "--save", "", "--appendonly", "no"];
     let eviction = ["--maxmemory-policy", "noeviction"];
-    let mut child = Child::spawn(directory.path(), "redis-server", &[&args[..], &eviction].concat(), &[]);
+    let more: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let mut child = Child::spawn(directory.path(), "redis-server", &[&args[..], &eviction, &more].concat(), &[]);
     let begun = now();
     loop {
         if let Some(status) = child.exited() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -39,8 +39,14 @@ impl Record {
 
 /// Makes a topic with one replica and waits until its partitions have leaders.
 pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
+    create_topic_with(brokers, name, partitions, 1);
+}
+
+/// The same with so many replicas, all of which but one must have what is acknowledged.
+pub fn create_topic_with(brokers: &str, name: &str, partitions: i32, copies: i32) {
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let in_sync = (copies - 1).max(1).to_string();
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies)).set("min.insync.replicas", &in_sync);
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
     let answers = block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
     for answer in answers {
@@ -51,6 +57,16 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
         let led = metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|p| p.leader() >= 0).count();
         if i32::try_from(led) == Ok(partitions) { Ok(()) } else { Err(format!("{led} of {partitions}")) }
     });
+}
+
+/// Gives a topic more partitions, up to `partitions` in all.
+pub fn add_partitions(brokers: &str, name: &str, partitions: usize) {
+    let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    let answers = block_on(admin.create_partitions(&[NewPartitions::new(name, partitions)], &options));
+    for answer in answers.expect("the broker answers") {
+        answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} gets no partitions: {code}"));
+    }
 }
 
 /// Writes records with these keys and payloads in their order, and waits for the acknowledgements. Gives back where

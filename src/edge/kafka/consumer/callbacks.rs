@@ -181,12 +181,16 @@ impl ClientContext for GroupContext {
         if self.group.is_paused() {
             return;
         }
+        let positions = self.group.positions();
         for (name, number) in self.group.all_owned() {
             let partition = statistics.topics.get(name.as_ref()).and_then(|topic| topic.partitions.get(&number));
-            if let Some(partition) = partition
-                && partition.consumer_lag >= 0
-            {
+            let Some(partition) = partition else { continue };
+            // The client has no lag to tell before the first commit, however much there is.
+            let stands = || positions.iter().find(|(topic, own, _)| *topic == name && *own == number);
+            if partition.consumer_lag >= 0 {
                 self.group.observer().lag(&name, number, partition.consumer_lag);
+            } else if let (0.., Some((.., next))) = (partition.hi_offset, stands()) {
+                self.group.observer().lag(&name, number, partition.hi_offset.saturating_sub(*next).max(0));
             }
         }
     }

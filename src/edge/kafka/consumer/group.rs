@@ -120,7 +120,7 @@ impl Group {
     pub(super) fn positions(&self) -> Vec<(Arc<str>, i32, i64)> {
         let state = self.state();
         let position = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| {
-            owned.tracker.position().map(|next| (Arc::clone(topic), *partition, next))
+            owned.tracker.stands_at().map(|next| (Arc::clone(topic), *partition, next))
         };
         state.partitions.iter().filter_map(position).collect()
     }

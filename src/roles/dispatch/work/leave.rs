@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::lanes::JobId;
-use super::super::{ending, park, spans};
+use super::super::{ending, park};
 use super::{Done, Work};
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::Ending;
@@ -14,6 +14,7 @@ use crate::edge::kafka::producer::Sink;
 use crate::edge::kafka::records::Position;
 use crate::edge::outcomes::Outcomes;
 use crate::edge::sessions::Sessions;
+use crate::failpoint::{self, Step};
 
 impl<O, X, K> Work<O, X, K>
 where
@@ -46,16 +47,11 @@ where
     /// Sends a command to the retries topic, to come back after `wait`.
     pub(super) fn park(&mut self, id: JobId, wait: Duration) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (role, record) = (Arc::clone(&self.role), park::record(job, wait, &self.role.topics.retries));
-        let span = job.span.clone();
+        let (role, parking) = (Arc::clone(&self.role), park::Parking::of(job, wait, &self.role.topics.retries));
         // From now on the record may come back at any moment, and must not be taken for one that ends with this job.
         self.forget_name(job.command.id, id);
         self.spawn(async move {
-            role.holder.send(&role.sink, vec![record]).await?;
-            role.metrics.parked();
-            if let Some(span) = span {
-                span.end(&role.traces, "parked", spans::Ended::Well);
-            }
+            park::park(&role, parking).await?;
             Ok(Done::Finished { job: Some(id), positions: Vec::new() })
         });
     }
@@ -69,6 +65,7 @@ where
             self.progress.finish(job.positions());
         }
         self.progress.finish(positions);
+        failpoint::pass(Step::DispatchFinished);
     }
 
     /// Puts a command to the dead letters, without an outcome.

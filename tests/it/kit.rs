@@ -4,9 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::catch_unwind;
 use std::time::Duration;
 
-use ::redis;
-
-use super::*;
+use crate::services::*;
 
 const SOON: Duration = Duration::from_secs(20);
 
