@@ -98,6 +98,9 @@ evaluate:
     directory: null
   receipts: off
   batch_size: 1000
+  flood:
+    records: 10000
+    share: 0.9
   on_unavailable: hold
   hold_for: 15m
 dispatch:
@@ -207,6 +210,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
+    ("evaluate.flood.records", "0", "0", &[]),
+    ("evaluate.flood.share", "1", "1", &[]),
     ("evaluate.on_unavailable", "dead_letter", "dead_letter", &[]),
     ("evaluate.hold_for", "1m", "1m", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),

@@ -86,7 +86,7 @@ impl Metrics {
         for reason in HeldReason::ALL {
             self.change_holders(role, *reason, |holders| holders);
         }
-        self.start_giving_up(role);
+        self.start_trouble(role);
         for kind in RebalanceKind::ALL {
             self.0.rebalances.with_label_values(&[role.name(), kind.name()]);
         }

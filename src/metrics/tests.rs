@@ -93,6 +93,7 @@ fn touch_the_rest(metrics: &Metrics) {
         metrics.set_lag(*role, "activity", 0, 7);
     }
     metrics.set_session_breaker(circuit::Standing::Open);
+    metrics.set_floods([("activity", 3)].into_iter());
 }
 
 /// The samples of a family, its own name of each and its labels without `le`.

@@ -79,7 +79,7 @@ fn a_storm_of_errors_is_outlasted() {
 fn a_service_that_fails_wholly_is_only_probed_and_nothing_is_lost_when_it_is_back() {
     const COMMANDS: usize = 150;
     let stack = Stack::new("down", 2, &[("acme", PLAIN)]).with(
-        "dispatch: { concurrency: 16, park_after: 500ms, breaker: { failures: 5, pause: 300ms, longest_pause: 2s } }",
+        "dispatch: { concurrency: 16, concurrency_per_tenant: 16, park_after: 500ms, breaker: { failures: 5, pause: 300ms, longest_pause: 2s } }",
     );
     stack.faults(r#"[{"kind":"status","status":503}]"#);
     let processor = stack.run("evaluate,dispatch");

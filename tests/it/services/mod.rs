@@ -17,7 +17,7 @@ pub use self::child::{Child, directory};
 pub use self::kafka::{Broker, kafka};
 pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
-pub use self::topics::{Record, create_topic, produce, read_all};
+pub use self::topics::{Record, create_topic, produce, produce_to, read_all};
 
 /// Long enough for a JVM to start on a busy machine with two cores.
 pub const STARTUP: Duration = Duration::from_secs(120);

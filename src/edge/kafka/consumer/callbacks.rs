@@ -144,14 +144,12 @@ impl ClientContext for GroupContext {
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
             self.group.observer().well();
         }
-        if self.group.is_paused() {
-            return;
-        }
+        let is_paused = self.group.is_paused();
         for (name, number) in self.group.all_owned() {
             let partition = statistics.topics.get(name.as_ref()).and_then(|topic| topic.partitions.get(&number));
-            if let Some(partition) = partition
-                && partition.consumer_lag >= 0
-            {
+            let Some(partition) = partition else { continue };
+            self.group.fetching(&name, number, partition.next_offset);
+            if partition.consumer_lag >= 0 && !is_paused {
                 self.group.observer().lag(&name, number, partition.consumer_lag);
             }
         }
