@@ -181,6 +181,8 @@ pub struct Windows {
     pub store: Store,
     pub max_lookback: Duration,
     pub allowed_lateness: Duration,
+    /// How far back activity is read again where the windows were lost.
+    pub refill: Duration,
     pub max_entries: usize,
     pub outage_budget: Duration,
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use stepup::config::{self, Config, ConfigError};
+use stepup::roles::audit::AuditArgs;
 use stepup::roles::backtest::BacktestArgs;
 use stepup::roles::demo::DemoArgs;
 use stepup::roles::explain::ExplainArgs;
@@ -13,10 +14,13 @@ use stepup::roles::forget::ForgetArgs;
 use stepup::roles::hold::in_full;
 use stepup::roles::pause::{PauseArgs, ResumeArgs};
 use stepup::roles::record::RecordArgs;
+use stepup::roles::redrive::RedriveArgs;
 use stepup::roles::release::{KeepArgs, ReleaseArgs};
 use stepup::roles::replay::ReplayArgs;
 use stepup::roles::session_api::SessionApiArgs;
-use stepup::roles::{backtest, check, demo, explain, forget, pause, record, release, replay, run, schema, session_api};
+use stepup::roles::{
+    audit, backtest, check, demo, explain, forget, pause, record, redrive, release, replay, run, schema, session_api,
+};
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
@@ -42,6 +46,10 @@ enum Verb {
     Explain(ExplainArgs),
     /// Write a range of a topic to a file, with names of people replaced on request.
     Record(Box<RecordArgs>),
+    /// Send dead letters back to where they came from.
+    Redrive(Box<RedriveArgs>),
+    /// Prove the promises from what went in and what came out, or name the first that is broken.
+    Audit(Box<AuditArgs>),
     /// Stop asking customers at once: for one tenant, one trigger or all.
     Pause(PauseArgs),
     /// End a pause.
@@ -133,8 +141,7 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Replay(args) => {
             args.check().map_err(Failure::Usage)?;
             let config = load(&args.config, None)?;
-            let colour = telemetry::stderr_colour();
-            telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            log_to_people("warn")?;
             let met = block_on(async { replay::run(*args, config, shutdown::token()?).await })?;
             return Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -173,14 +180,26 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             let config = args.config().map(|path| load(path, None)).transpose()?;
             block_on(async { record::run(*args, config, shutdown::token()?).await })?;
         }
+        Verb::Redrive(args) => redrive_letters(*args)?,
+        Verb::Audit(args) => {
+            let config = load(args.config(), None)?;
+            block_on(async { audit::run(*args, config, shutdown::token()?).await })?;
+        }
         Verb::SessionApi(args) => {
-            let colour = telemetry::stderr_colour();
-            telemetry::init(Format::Pretty, "info", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+            log_to_people("info")?;
             block_on(async { session_api::run(args, shutdown::token()?).await })?;
         }
         Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn redrive_letters(args: RedriveArgs) -> Result<(), Failure> {
+    args.check().map_err(Failure::Usage)?;
+    let config = load(args.config(), None)?;
+    let colour = telemetry::stderr_colour();
+    telemetry::init(Format::Pretty, "warn", colour, std::io::stderr).map_err(anyhow::Error::from)?;
+    Ok(block_on(async { redrive::run(args, config, shutdown::token()?).await })?)
 }
 
 /// The configuration, with the roles of the command line over it as if they came from the environment.
@@ -202,6 +221,10 @@ fn start_logging(config: &Config) -> anyhow::Result<()> {
         config::LogFormat::Pretty => Format::Pretty,
     };
     Ok(telemetry::init(format, &config.log.level, telemetry::stderr_colour(), std::io::stderr)?)
+}
+
+fn log_to_people(level: &str) -> anyhow::Result<()> {
+    Ok(telemetry::init(Format::Pretty, level, telemetry::stderr_colour(), std::io::stderr)?)
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -144,6 +144,7 @@ fn windows(settings: &Settings) -> Result<Windows, ConfigError> {
         store: settings.one_of("windows.store", [("redis", Store::Redis), ("memory", Store::Memory)])?,
         max_lookback: settings.duration("windows.max_lookback")?,
         allowed_lateness: settings.duration("windows.allowed_lateness")?,
+        refill: settings.duration("windows.refill")?,
         max_entries: settings.whole("windows.max_entries")?,
         outage_budget: settings.duration("windows.outage_budget")?,
     })

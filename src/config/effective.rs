@@ -168,6 +168,7 @@ fn windows(windows: &Windows) -> Lines {
         ("windows.store", store.into()),
         ("windows.max_lookback", windows.max_lookback.into()),
         ("windows.allowed_lateness", windows.allowed_lateness.into()),
+        ("windows.refill", windows.refill.into()),
         ("windows.max_entries", windows.max_entries.into()),
         ("windows.outage_budget", windows.outage_budget.into()),
     ]

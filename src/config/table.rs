@@ -215,6 +215,12 @@ const FIRST: &[KeyDoc] = &[
         Some("5m"),
         "How much later than its window a bet may come and still be judged exactly",
     ),
+    of(
+        "windows.refill",
+        span(ZERO, WEEK),
+        Some("24h"),
+        "How far back activity is read again to fill the windows of a Redis that lost them; no shorter than the widest window in use, and 0s to go on without",
+    ),
     of("windows.max_entries", whole(1, 100_000), Some("256"), "The most bets kept for a customer"),
     of(
         "windows.outage_budget",

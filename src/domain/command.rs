@@ -21,6 +21,8 @@ pub struct Command {
     pub cause: Cause,
     /// The version of the preferences that decided.
     pub preferences_updated_at: Option<String>,
+    /// The command that this one takes up again.
+    pub redrive_of: Option<CommandId>,
     pub issued_at: Timestamp,
     /// After this nobody is asked any more.
     pub expires_at: Timestamp,
@@ -82,9 +84,28 @@ impl Command {
                 source,
             },
             preferences_updated_at,
+            redrive_of: None,
             issued_at: terms.issued_at,
             expires_at: terms.issued_at.plus(terms.max_age),
         }
+    }
+
+    /// The command that takes this one up again after it came to nothing, with its whole age before it. A session that is
+    /// called by the command's id is called by the new one's; a transaction stays.
+    #[must_use]
+    pub fn redriven(&self, issued_at: Timestamp, max_age: Duration) -> Self {
+        Self {
+            id: self.id.redriven(),
+            redrive_of: Some(self.id),
+            issued_at,
+            expires_at: issued_at.plus(max_age),
+            ..self.clone()
+        }
+    }
+
+    /// The ids under which calls for its reference may be on record: its own, and that of the command it takes up again.
+    pub fn attempted_as(&self) -> impl Iterator<Item = CommandId> + use<> {
+        std::iter::once(self.id).chain(self.redrive_of)
     }
 
     /// The reference as the event and the configuration give it.
@@ -161,6 +182,7 @@ mod tests {
                 source: source(7),
             },
             preferences_updated_at: updated_at,
+            redrive_of: None,
             issued_at: Timestamp(1_000),
             expires_at: Timestamp(601_000),
         };
@@ -196,6 +218,32 @@ mod tests {
             for (number, suffix) in [(0, ""), (1, ""), (2, ".2"), (3, ".3"), (10, ".10")] {
                 assert_eq!(command.numbered_reference(number), format!("{want}{suffix}"));
             }
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_taken_up_is_a_new_one_of_the_same_cause() {
+        for (choice, reference) in [(ReferenceChoice::CommandId, None), (ReferenceChoice::TransactionId, Some("tx-1"))]
+        {
+            let terms = Terms { reference: choice, ..TERMS };
+            let old = command(&event(Some("tx-1")), Trigger::LargeBetPlacement, terms);
+            let new = old.redriven(Timestamp(9_000_000), TERMS.max_age);
+            assert_eq!((new.id, new.redrive_of), (old.id.redriven(), Some(old.id)));
+            assert_eq!((new.issued_at, new.expires_at), (Timestamp(9_000_000), Timestamp(9_600_000)));
+            assert_eq!(new.base_reference(), reference.map_or(new.id.to_string(), str::to_owned));
+            let same = Command {
+                id: old.id,
+                redrive_of: None,
+                issued_at: old.issued_at,
+                expires_at: old.expires_at,
+                ..new.clone()
+            };
+            assert_eq!(same, old);
+            assert_eq!(old.redriven(Timestamp(1), Duration::ZERO).id, new.id, "whenever it is taken up");
+            let next = new.redriven(Timestamp(1), Duration::ZERO);
+            assert_eq!((next.redrive_of, next.id), (Some(new.id), old.id.redriven().redriven()));
+            assert_eq!(old.attempted_as().collect::<Vec<_>>(), [old.id]);
+            assert_eq!(next.attempted_as().collect::<Vec<_>>(), [next.id, new.id]);
         }
     }
 

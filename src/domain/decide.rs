@@ -134,6 +134,24 @@ pub fn judge_setting(activity: Activity, setting: Setting, reach: Option<Reach>)
     }
 }
 
+/// Whether the bound on the age of events holds for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgeLimit {
+    Kept,
+    /// An operator redrives the event and wants it decided however old it is.
+    Waived,
+}
+
+impl AgeLimit {
+    /// What it leaves of the bound that is configured; `None` is no bound.
+    pub fn of(self, configured: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::Kept => configured,
+            Self::Waived => None,
+        }
+    }
+}
+
 /// How old an event may be when it is evaluated. A limit of `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {

@@ -20,6 +20,7 @@ pub mod money;
 pub mod outcome;
 pub mod patience;
 pub mod preferences;
+pub mod redrive;
 pub mod time;
 pub mod trigger;
 pub mod window;

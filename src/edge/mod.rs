@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod files;
 pub mod forget;
 pub mod kafka;
+pub mod marks;
 pub mod memory;
 pub mod outcomes;
 pub mod peek;
@@ -14,6 +15,7 @@ pub mod preferences;
 pub mod quotas;
 pub mod recording;
 pub mod redis;
+pub mod session_list;
 pub mod sessions;
 pub mod tls;
 pub mod windows;
@@ -50,4 +52,7 @@ pub enum StoreError {
     /// Waiting is all that a role can do, loudly.
     #[error("{action}: {reason}")]
     Broken { action: &'static str, reason: String },
+    /// The store answers and has lost what it kept: it is to be filled again first.
+    #[error("{action}: the store was found empty")]
+    Lost { action: &'static str },
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Response, Url};
+use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
 use super::credentials::{Credential, Credentials};
-use super::tls::install_tls_provider;
+use super::tls::{certificates, install_tls_provider};
 use crate::domain::delivery::Answer;
 use crate::domain::ids::TenantId;
 use crate::edge::clock;
@@ -45,7 +45,7 @@ pub struct SessionsSettings {
     pub credential_header: String,
     /// Stands before the credential, as in `Bearer …`; empty for the bare credential.
     pub credential_scheme: String,
-    /// Certificates to trust beside those of the system, in PEM.
+    /// PEM certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     pub max_idle_connections: usize,
 }
@@ -221,12 +221,7 @@ fn client(settings: &SessionsSettings) -> Result<Client, SessionsError> {
         .tcp_keepalive(Duration::from_secs(30));
     if let Some(path) = &settings.ca_file {
         let unreadable = |source| SessionsError::CaFile { path: path.clone(), source };
-        let pem = std::fs::read(path).map_err(unreadable)?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unreadable(io::Error::other(error)))?;
-        if certificates.is_empty() {
-            return Err(unreadable(io::Error::other("it holds no certificate")));
-        }
-        builder = builder.tls_certs_merge(certificates);
+        builder = builder.tls_certs_only(certificates(path).map_err(unreadable)?);
     }
     builder.build().map_err(SessionsError::Client)
 }

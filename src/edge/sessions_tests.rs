@@ -127,6 +127,7 @@ async fn an_amount_arrives_with_all_its_digits() {
             source: Source { topic: "activity".into(), partition: 0, offset: 0 },
         },
         preferences_updated_at: None,
+        redrive_of: None,
         issued_at: Timestamp(0),
         expires_at: Timestamp(600_000),
     };

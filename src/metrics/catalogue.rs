@@ -83,7 +83,11 @@ catalogue! {
         "Records of a partition that this process is assigned and has not finished yet.";
     HELD: Gauge "stepup_held" ["role", "reason"]
         "1 while a role cannot go on because of the reason, or goes on without and gives records up: windows, claims, outcomes, \
-         controls, preferences, kafka_produce or kafka_input; else 0.";
+         controls, preferences, kafka_produce, kafka_input or refill (Redis was found empty and is filled again); else 0.";
+    REFILLS: Counter "stepup_refills_total" ["role"]
+        "How often this process has filled Redis again, which was found without what the role keeps there.";
+    REFILLED: Counter "stepup_refilled_records_total" ["role"]
+        "Records of the topics that were read for it.";
     GIVEN_UP: Counter "stepup_given_up_total" ["role", "reason"]
         "Records that a role gave up and put to the dead letters, for what they needed was away longer than its hold_for, by the \
          reason as in stepup_held: windows, claims, outcomes or preferences.";

@@ -66,6 +66,8 @@ label! {
         Preferences => "preferences",
         KafkaProduce => "kafka_produce",
         KafkaInput => "kafka_input",
+        /// The store was found empty and is filled again.
+        Refill => "refill",
     }
 }
 
@@ -96,6 +98,7 @@ label! {
         Controls => "controls",
         SetControls => "set_controls",
         Reserve => "reserve",
+        Marks => "marks",
         Ping => "ping",
     }
 }

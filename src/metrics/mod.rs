@@ -93,6 +93,8 @@ impl Metrics {
         for result in CommitResult::ALL {
             self.0.commits.with_label_values(&[role.name(), result.name()]);
         }
+        self.0.refills.times.with_label_values(&[role.name()]);
+        self.0.refills.records.with_label_values(&[role.name()]);
         self.0.inflight.with_label_values(&[role.name()]);
         self.0.assigned_partitions.with_label_values(&[role.name()]);
     }
@@ -308,6 +310,12 @@ impl Metrics {
 
     pub fn rebalanced(&self, role: Role, kind: RebalanceKind) {
         self.0.rebalances.with_label_values(&[role.name(), kind.name()]).inc();
+    }
+
+    /// Redis was found empty and was filled again, from so many records.
+    pub fn refilled(&self, role: Role, records: u64) {
+        self.0.refills.times.with_label_values(&[role.name()]).inc();
+        self.0.refills.records.with_label_values(&[role.name()]).inc_by(records);
     }
 
     pub fn committed(&self, role: Role, result: CommitResult) {

@@ -50,6 +50,7 @@ pub(super) struct Series {
     pub(super) inflight: IntGaugeVec,
     pub(super) assigned_partitions: IntGaugeVec,
     pub(super) rebalances: IntCounterVec,
+    pub(super) refills: Refills,
     pub(super) commits: IntCounterVec,
     pub(super) late_bets: IntCounter,
     pub(super) folded_commands: IntCounter,
@@ -184,6 +185,7 @@ impl Series {
             inflight: gauges(&to, &catalogue::INFLIGHT)?,
             assigned_partitions: gauges(&to, &catalogue::ASSIGNED_PARTITIONS)?,
             rebalances: counters(&to, &catalogue::REBALANCES)?,
+            refills: Refills::new(&to)?,
             commits: counters(&to, &catalogue::COMMITS)?,
             late_bets: counter(&to, &catalogue::LATE_BETS)?,
             folded_commands: counter(&to, &catalogue::FOLDED_COMMANDS)?,
@@ -210,6 +212,18 @@ impl Series {
                 .collect(),
             registry: to,
         })
+    }
+}
+
+/// How often the store was filled again, and from how many records; by role.
+pub(super) struct Refills {
+    pub(super) times: IntCounterVec,
+    pub(super) records: IntCounterVec,
+}
+
+impl Refills {
+    fn new(to: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self { times: counters(to, &catalogue::REFILLS)?, records: counters(to, &catalogue::REFILLED)? })
     }
 }
 

@@ -236,6 +236,8 @@ const CALLS: &[(Call, &str, &[&str], f64)] = &[
         &["role=\"evaluate\"", "kind=\"lost\""],
         1.0,
     ),
+    (|m| m.refilled(Role::Evaluate, 7), "stepup_refills_total", &["role=\"evaluate\""], 1.0),
+    (|m| m.refilled(Role::Evaluate, 7), "stepup_refilled_records_total", &["role=\"evaluate\""], 7.0),
     (
         |m| m.committed(Role::Dispatch, CommitResult::Failed),
         "stepup_commits_total",

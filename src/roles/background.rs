@@ -1,10 +1,10 @@
 //! What runs beside the roles: waiting for the world at start, and following what changes in it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::evaluate::Unread;
@@ -15,6 +15,7 @@ use crate::edge::controls::Switchboard;
 use crate::edge::kafka::{Connection, probe};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::redis::{RedisStore, ServerFacts};
+use crate::edge::tls::reach;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, Metrics};
 
@@ -130,10 +131,10 @@ pub async fn watch_topics(connection: Connection, wanted: Vec<String>, holder: H
 }
 
 /// Looks whether the session API can be connected to, from the start on and also while nobody calls it.
-pub async fn watch_session_api(url: String, holder: Holder, stop: CancellationToken) {
+pub async fn watch_session_api(url: String, ca_file: Option<PathBuf>, holder: Holder, stop: CancellationToken) {
     let mut wait = Duration::from_millis(100);
     loop {
-        match connect(&url).await {
+        match reach(&url, ca_file.as_deref()).await {
             Ok(()) => {
                 holder.health.ready(holder.role, Dependency::SessionApi);
                 wait = Duration::from_secs(10);
@@ -148,19 +149,4 @@ pub async fn watch_session_api(url: String, holder: Holder, stop: CancellationTo
             () = tokio::time::sleep(wait) => {}
         }
     }
-}
-
-/// Whether the host of a URL can be connected to, within 2 seconds.
-pub async fn connect(url: &str) -> Result<(), String> {
-    let (host, port) = address(url).ok_or_else(|| "the URL names no host".to_owned())?;
-    match tokio::time::timeout(Duration::from_secs(2), TcpStream::connect((host.as_str(), port))).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no connection within 2 s".to_owned()),
-    }
-}
-
-fn address(url: &str) -> Option<(String, u16)> {
-    let url = reqwest::Url::parse(url).ok()?;
-    Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?))
 }

@@ -8,6 +8,7 @@ use crate::domain::control::Controls;
 use crate::domain::ids::TenantId;
 use crate::edge::kafka::probe;
 use crate::edge::preferences::{Fetched, PreferencesSource as _};
+use crate::edge::tls;
 use crate::metrics::Metrics;
 use crate::roles::hold::in_full;
 use crate::roles::{background, pause, wiring};
@@ -59,7 +60,7 @@ async fn verdicts(config: &Config) -> Vec<Verdict> {
     if let Some(url) = &config.session_api.url
         && config.roles.contains(&Role::Dispatch)
     {
-        verdicts.push(("session_api", reach(url).await));
+        verdicts.push(("session_api", reach(config, url).await));
     }
     verdicts.push(("credentials", credentials(config)));
     verdicts
@@ -113,7 +114,7 @@ async fn controls(config: &Config) -> Vec<Result<String, String>> {
 /// A directory is read whole; of an HTTP source it is only asked whether it answers, for a tenant nobody has.
 async fn preferences(config: &Config, source: &Source) -> Result<String, String> {
     match source {
-        Source::Http { url } => reach(url).await,
+        Source::Http { url } => reach(config, url).await,
         Source::Directory { path } => {
             let source = wiring::source(config, source).map_err(|error| format!("{error:#}"))?;
             let files = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -138,8 +139,8 @@ async fn preferences(config: &Config, source: &Source) -> Result<String, String>
     }
 }
 
-async fn reach(url: &str) -> Result<String, String> {
-    background::connect(url)
+async fn reach(config: &Config, url: &str) -> Result<String, String> {
+    tls::reach(url, config.session_api.ca_file.as_deref())
         .await
         .map(|()| format!("{url} can be connected to"))
         .map_err(|error| format!("{url}: {error}"))

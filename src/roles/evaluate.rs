@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::console::{Console, MOST_TOLD, Told};
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
+use super::refill::Kept;
 use super::walk::{Arrival, Ledgers, Tested, Windowed};
 use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
@@ -34,18 +35,20 @@ use crate::metrics::{EventResult, HeldReason, Metrics, Role};
 use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
-use crate::wire::{command, receipt, window};
+use crate::wire::{command, receipt, redrive, window};
 
 pub mod candidate;
 mod compactions;
 mod flood;
 pub mod guard;
+mod lost;
 mod missing;
 mod spans;
 use candidate::Beside;
 use compactions::Compactions;
 pub use flood::FloodStop;
 use guard::Guard;
+use lost::Since;
 pub use missing::Unread;
 use spans::Places;
 
@@ -62,6 +65,8 @@ pub struct Evaluate<W, C, K, S> {
     pub topics: Topics,
     pub metrics: Metrics,
     pub holder: Holder,
+    /// Whether the store still has what it was told.
+    pub kept: Kept,
     /// Whose preferences were given up.
     pub unread: Unread,
     /// Which partitions bring nothing that can be processed.
@@ -86,6 +91,7 @@ struct Recorded {
     /// Of those rejected how many were given up, for want of what.
     given_up: Vec<(HeldReason, u64)>,
     windowed: Windowed,
+    since: Since,
     /// When the batch was taken.
     taken: SystemTime,
 }
@@ -133,6 +139,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let mut recorded = self.read_in(batch, progress);
         self.look_up(&mut recorded).await?;
         self.record(&mut recorded, due).await?;
+        recorded.since = Since::now(self.kept.era());
         Ok(recorded)
     }
 
@@ -153,15 +160,17 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 }
                 Decoded::Event(event) => {
                     let source = window::arrival(&record.position.source());
-                    arrivals.push(Arrival { event, place: source, preferences: None });
+                    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                    let age_limit = redrive::age_limit(headers);
+                    arrivals.push(Arrival { event, place: source, preferences: None, age_limit });
                     records.push(place);
                 }
                 Decoded::UnknownType { tenant } => unknown_types.push(tenant),
                 Decoded::Rejected { rejection, .. } => rejected.push((place, None, None, rejection)),
             }
         }
-        let (given_up, windowed) = (Vec::new(), Windowed::default());
-        Recorded { batch, arrivals, records, rejected, unknown_types, given_up, windowed, taken }
+        let (given_up, windowed, since) = (Vec::new(), Windowed::default(), Since::now(None));
+        Recorded { batch, arrivals, records, rejected, unknown_types, given_up, windowed, since, taken }
     }
 
     /// Decides, sends what follows, awaits the acknowledgements, counts, and reports the records finished.
@@ -182,6 +191,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             outgoing.push(dead_letter(&records[*place], rejection, Stage::Evaluate, &self.topics.dead_letters));
         }
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
+        self.confirm(&recorded, settings, decided_at).await?;
         places.end(&self.traces, &recorded, &records, &tested, decided);
         self.count(&recorded, &tested, settings, &commands);
         self.guard.hear(&recorded.arrivals, &tested, settings, now);

@@ -1,5 +1,6 @@
 //! CONNECT. One file per verb: its edges, its loop, its stop. No parsing, no words of Redis or HTTP, no judgment.
 
+pub mod audit;
 pub mod background;
 pub mod backtest;
 pub mod check;
@@ -19,6 +20,8 @@ pub mod progress;
 pub mod receipt;
 pub mod record;
 pub mod recording_args;
+pub mod redrive;
+pub mod refill;
 pub mod release;
 pub mod replay;
 pub mod report;

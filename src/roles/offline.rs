@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 
 use super::walk::{self, Arrival, Ledgers, Tested, Windowed};
 use crate::config::{Config, Evaluate, Windows};
+use crate::domain::decide::AgeLimit;
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, TenantId};
 use crate::domain::outcome::{RejectCode, Rejection};
@@ -80,12 +81,14 @@ impl Offline {
         }
     }
 
+    fn arrival(&self, event: Event, preferences: Option<Arc<Preferences>>) -> Arrival {
+        Arrival { event, place: self.lines, preferences, age_limit: AgeLimit::Kept }
+    }
+
     fn with_preferences(&mut self, event: Event) -> Line {
         match self.tenants.of(&event.tenant) {
-            Known::Preferences(preferences) => {
-                Line::Event(Box::new(Arrival { event, place: self.lines, preferences: Some(preferences) }))
-            }
-            Known::NoTenant => Line::Event(Box::new(Arrival { event, place: self.lines, preferences: None })),
+            Known::Preferences(preferences) => Line::Event(Box::new(self.arrival(event, Some(preferences)))),
+            Known::NoTenant => Line::Event(Box::new(self.arrival(event, None))),
             Known::Unreadable(error) => {
                 let rejection = Rejection { code: RejectCode::PreferencesUnavailable, error };
                 Line::Rejected { rejection, id: Some(event.id) }

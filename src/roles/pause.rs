@@ -194,7 +194,9 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(call
     for _ in 0..2 {
         match call().await {
             Err(StoreError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(300)).await,
-            answer @ (Ok(_) | Err(StoreError::Broken { .. })) => return answer.context("redis"),
+            answer @ (Ok(_) | Err(StoreError::Broken { .. } | StoreError::Lost { .. })) => {
+                return answer.context("redis");
+            }
         }
     }
     call().await.context("redis")

@@ -14,6 +14,7 @@ use super::evaluate::candidate::{Beside, Candidate};
 use super::evaluate::guard::Guard;
 use super::evaluate::{Evaluate, FloodStop, Unread};
 use super::hold::Holder;
+use super::refill::{Decisions, Filled, FixedOutcomes, Kept};
 use super::walk::Ledgers;
 use super::{background, wiring};
 use crate::config::{self, Config, Receipts};
@@ -24,6 +25,7 @@ use crate::edge::clock;
 use crate::edge::controls::Switchboard;
 use crate::edge::kafka::consumer::Consumer;
 use crate::edge::kafka::producer::Producer;
+use crate::edge::marks::{Marks, Part};
 use crate::edge::outcomes::Outcomes;
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
@@ -56,7 +58,7 @@ struct Started {
     controls: Known,
 }
 
-impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 'static> Processor<S> {
+impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Clone + 'static> Processor<S> {
     /// Puts the roles on the board of health. Their store is there as soon as it answered, which one in memory has.
     pub fn register(&self) {
         for role in self.config.roles.iter().copied().map(wiring::role) {
@@ -102,9 +104,12 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
 
     fn evaluate(&self, preferences: &Arc<wiring::TenantPreferences>, started: &mut Started) -> anyhow::Result<()> {
         let config = &self.config;
+        let kept = self.kept_decisions(preferences, started);
+        let store = Filled::new(&self.store, Part::Decisions, &kept);
         let role = Evaluate {
-            windows: self.store.clone(),
-            claims: Ledgers { live: self.store.clone(), shadow: self.store.scoped(Scope::Shadow) },
+            windows: store.clone(),
+            claims: Ledgers { shadow: store.scoped(Scope::Shadow), live: store },
+            kept,
             sink: Producer::new(wiring::kafka(config)).context("kafka")?,
             preferences: Arc::clone(preferences),
             settings: config.evaluate.clone(),
@@ -149,6 +154,36 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
         Ok(())
     }
 
+    fn kept_decisions(&self, preferences: &Arc<wiring::TenantPreferences>, started: &Started) -> Kept {
+        let fill = Decisions {
+            windows: self.store.clone(),
+            claims: Ledgers { live: self.store.clone(), shadow: self.store.scoped(Scope::Shadow) },
+            preferences: Arc::clone(preferences),
+            connection: wiring::kafka(&self.config),
+            group: wiring::evaluate_input(&self.config).group_id,
+            topics: self.config.kafka.topics.clone(),
+            with_shadow: wiring::may_shadow(&self.config.evaluate, &started.controls.now()),
+            settings: self.config.evaluate.clone(),
+            window_settings: self.config.windows.clone(),
+        };
+        let kept = Kept::new(self.store.clone(), Part::Decisions, fill, self.holder(Role::Evaluate));
+        tokio::spawn(kept.clone().keep_marks(started.side.clone()));
+        kept
+    }
+
+    fn kept_outcomes(&self, started: &Started) -> Kept {
+        let fill = FixedOutcomes {
+            store: self.store.clone(),
+            connection: wiring::kafka(&self.config),
+            group: wiring::dispatch_input(&self.config).group_id,
+            commands: self.config.kafka.topics.commands.clone(),
+            outcomes: self.config.kafka.topics.outcomes.clone(),
+        };
+        let kept = Kept::new(self.store.clone(), Part::Outcomes, fill, self.holder(Role::Dispatch));
+        tokio::spawn(kept.clone().keep_marks(started.side.clone()));
+        kept
+    }
+
     /// Starts what decides by the candidate preferences, where there are any.
     fn candidate(&self, side: &CancellationToken) -> anyhow::Result<Option<Beside>> {
         let Some(preferences) = wiring::candidate(&self.config)? else { return Ok(None) };
@@ -168,7 +203,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
         let config = &self.config;
         let known = Arc::clone(preferences);
         let role = Dispatch {
-            outcomes: self.store.clone(),
+            outcomes: Filled::new(&self.store, Part::Outcomes, &self.kept_outcomes(started)),
             sessions: wiring::sessions(config)?,
             sink: Producer::new(wiring::kafka(config)).context("kafka")?,
             settings: config.dispatch.clone(),
@@ -202,7 +237,12 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Clone + 's
         let used = [&topics.commands, &topics.retries, &topics.outcomes, &topics.dead_letters];
         self.watch_topics(Role::Dispatch, used.into_iter(), &started.side);
         let url = config.session_api.url.clone().unwrap_or_default();
-        tokio::spawn(background::watch_session_api(url, self.holder(Role::Dispatch), started.side.clone()));
+        tokio::spawn(background::watch_session_api(
+            url,
+            config.session_api.ca_file.clone(),
+            self.holder(Role::Dispatch),
+            started.side.clone(),
+        ));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::{Evaluate, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
-use crate::domain::decide::{Decision, Freshness, Known, Mode, Verdict, conclude, judge};
+use crate::domain::decide::{AgeLimit, Decision, Freshness, Known, Mode, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence;
 use crate::domain::ids::{CustomerId, TenantId};
@@ -32,6 +32,8 @@ pub struct Arrival {
     pub place: u32,
     /// What is known of its tenant: `None` where the tenant has no preferences.
     pub preferences: Option<Arc<Preferences>>,
+    /// Whether it may be too old.
+    pub age_limit: AgeLimit,
 }
 
 /// The windows' answers to a batch.
@@ -290,7 +292,8 @@ impl<C> Asking<'_, C> {
 }
 
 fn freshness(arrival: &Arrival, settings: &Evaluate, now: Option<Timestamp>) -> Freshness {
-    now.map_or(Freshness::Fresh, |now| Freshness::of(&arrival.event, now, settings.max_event_age))
+    let limit = arrival.age_limit.of(settings.max_event_age);
+    now.map_or(Freshness::Fresh, |now| Freshness::of(&arrival.event, now, limit))
 }
 
 /// One answer for each candidate; none where its trigger has no cool-down and takes no claims.
@@ -323,7 +326,7 @@ async fn ask<C: Claims>(
                 cooldown,
                 retention,
             },
-            ttl: retention.saturating_add(cooldown).saturating_add(outlive),
+            ttl: claims_ttl(retention, cooldown, outlive),
         });
     }
     let (of_live, of_shadow) = tokio::try_join!(live.put(&claims.live), shadow.put(&claims.shadow))?;
@@ -332,6 +335,11 @@ async fn ask<C: Claims>(
         answers[place] = Some(answer);
     }
     Ok(answers)
+}
+
+/// How long claims are to be kept from now.
+pub fn claims_ttl(retention: Duration, cooldown: Duration, outlive: Duration) -> Duration {
+    retention.saturating_add(cooldown).saturating_add(outlive)
 }
 
 /// What one ledger is asked in one go.

@@ -23,7 +23,7 @@ use crate::edge::sessions::{HttpSessions, SessionsSettings};
 use crate::health::{Dependency, Health};
 use crate::metrics::{CommitResult, Held, HeldReason, LookupResult, Metrics, RebalanceKind, RedisOperation, Role};
 use crate::roles::dispatch::Route;
-use crate::wire::trace;
+use crate::wire::{redrive, trace};
 
 /// Every tenant's preferences, cached, from whichever source is configured.
 pub type TenantPreferences = PreferencesCache<AnySource>;
@@ -56,7 +56,7 @@ pub fn evaluate_input(config: &Config) -> ConsumerSettings {
         topics: config.kafka.topics.activity.clone(),
         batch_records: config.evaluate.batch_size,
         capacity: 1,
-        headers: context(config),
+        headers: of_events(config),
     };
     consumer(config, "evaluate", vec![lane])
 }
@@ -72,6 +72,11 @@ pub fn dispatch_input(config: &Config) -> ConsumerSettings {
     let lanes = vec![lane(&topics.commands, context(config)), lane(&topics.retries, Headers::Kept)];
     // Whoever skips old activity must not skip the commands that the first evaluator wrote in the meantime.
     ConsumerSettings { start: StartAt::Earliest, ..consumer(config, "dispatch", lanes) }
+}
+
+/// What is read of an event's headers: how an operator redrives it, and its trace's context where that is asked for.
+fn of_events(config: &Config) -> Headers {
+    Headers::Named(if config.traces.endpoint.is_some() { redrive::HEADERS_AND_TRACE } else { redrive::HEADERS })
 }
 
 /// Nobody asks for a trace's context while traces are off.

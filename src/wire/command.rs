@@ -19,7 +19,7 @@ pub const VERSION: u32 = 1;
 /// A longer version of preferences is no date-time and is left out, so that a command cannot grow beyond its bound.
 const MAX_PREFERENCES_VERSION: usize = 128;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "version",
     "id",
     "tenant_id",
@@ -31,6 +31,7 @@ const FIELDS: [&str; 13] = [
     "event_window_minutes",
     "cause",
     "preferences_updated_at",
+    "redrive_of",
     "issued_at",
     "expires_at",
 ];
@@ -72,6 +73,9 @@ pub fn encode(command: &Command) -> Vec<u8> {
         {
             object.string("preferences_updated_at", version);
         }
+        if let Some(old) = command.redrive_of {
+            object.string("redrive_of", &old.to_string());
+        }
         object.time("issued_at", command.issued_at);
         object.time("expires_at", command.expires_at);
     });
@@ -92,6 +96,7 @@ pub fn decode(payload: &[u8]) -> Result<Command, Rejection> {
         event_window_minutes,
         cause_object,
         preferences_updated_at,
+        redrive_of,
         issued_at,
         expires_at,
     ] = json::record(payload, MAX_BYTES, &FIELDS)?;
@@ -107,6 +112,7 @@ pub fn decode(payload: &[u8]) -> Result<Command, Rejection> {
         facts: facts(trigger, amount, event_count, event_window_minutes)?,
         cause: cause(cause_object)?,
         preferences_updated_at: preferences_updated_at.text()?.map(std::borrow::Cow::into_owned),
+        redrive_of: redrive_of.raw().map(|_| self::command_id(redrive_of)).transpose()?,
         issued_at: issued_at.time()?,
         expires_at: expires_at.time()?,
     })
@@ -203,6 +209,7 @@ mod tests {
                 source: Source { topic: "activity".into(), partition: 3, offset: 42 },
             },
             preferences_updated_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            redrive_of: None,
             issued_at,
             expires_at: issued_at.plus(Duration::from_secs(600)),
         }
@@ -257,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn a_command_tells_which_one_it_takes_up_again() {
+        let redriven = command(Trigger::Login, Facts::Plain).redriven(Timestamp(0), Duration::from_secs(1));
+        let bytes = encode(&redriven);
+        let old = redriven.redrive_of.unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains(&format!(r#","redrive_of":"{old}","issued_at":"#)));
+        assert_eq!(decode(&bytes), Ok(redriven));
+    }
+
+    #[test]
     fn a_version_of_preferences_that_is_no_date_is_left_out() {
         let mut command = command(Trigger::Login, Facts::Plain);
         command.preferences_updated_at = Some("x".repeat(60_000));
@@ -265,8 +281,9 @@ mod tests {
 
     #[test]
     fn a_broken_command_is_refused_by_its_field() {
-        let good: Value =
-            serde_json::from_slice(&encode(&command(Trigger::Deposit, facts_of(Trigger::Deposit)))).unwrap();
+        let redriven =
+            command(Trigger::Deposit, facts_of(Trigger::Deposit)).redriven(Timestamp(0), Duration::from_secs(1));
+        let good: Value = serde_json::from_slice(&encode(&redriven)).unwrap();
         for (path, value, error) in [
             ("/version", json!(2), "version is not one that is known here"),
             ("/version", json!("1"), "version must be a whole number of at least 0 that is not too great"),
@@ -295,6 +312,7 @@ mod tests {
             ),
             ("/cause/offset", json!(1.5), "cause.offset must be a whole number of at least 0 that is not too great"),
             ("/preferences_updated_at", json!(5), "preferences_updated_at must be a string of Unicode characters"),
+            ("/redrive_of", json!("x"), "redrive_of must be a UUID in lower case with hyphens"),
             ("/issued_at", json!(1), "issued_at must be a string of Unicode characters"),
             (
                 "/expires_at",
@@ -326,7 +344,7 @@ mod tests {
         assert_eq!(decode(twice.as_bytes()).unwrap_err().error, "version stands there twice");
         let twice = text.replace(r#""offset":"#, r#""offset":1,"offset":"#);
         assert_eq!(decode(twice.as_bytes()).unwrap_err().error, "cause.offset stands there twice");
-        let unknown = text.replacen('{', r#"{"redrive_of":"x","new":[1],"#, 1);
+        let unknown = text.replacen('{', r#"{"redrive_of":null,"new":[1],"#, 1);
         assert!(decode(unknown.as_bytes()).is_ok());
         let large = text + &" ".repeat(MAX_BYTES);
         assert_eq!(decode(large.as_bytes()).unwrap_err().code, RejectCode::TooLarge);

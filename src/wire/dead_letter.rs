@@ -52,6 +52,15 @@ pub fn headers(code: RejectCode, error: &str, stage: Stage, source: &Source) -> 
     HEADERS.into_iter().zip(values.map(String::into_bytes)).collect()
 }
 
+/// Where brokers refused the record for its size, only the first bytes of its payload stand here, and this header tells
+/// how many they were.
+pub const PAYLOAD_BYTES: &str = "payload-bytes";
+
+/// Whether only the beginning of the record's payload stands here.
+pub fn is_cut<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> bool {
+    headers.into_iter().any(|(name, _)| name == PAYLOAD_BYTES)
+}
+
 /// Reads the headers of a dead letter; others are ignored.
 pub fn decode<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<DeadLetter, Rejection> {
     let [code, error, stage, topic, partition, offset] = header::pick(headers, HEADERS);
@@ -125,6 +134,16 @@ mod tests {
             "source-offset: 9000000000",
         ];
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn a_letter_that_was_cut_says_so() {
+        let whole = headers(RejectCode::TooLarge, "too large", Stage::Evaluate, &source());
+        let cut: Vec<_> = whole.iter().cloned().chain([(PAYLOAD_BYTES, b"20000000".to_vec())]).collect();
+        for (headers, want) in [(&whole, false), (&cut, true)] {
+            assert_eq!(is_cut(headers.iter().map(|(name, value)| (*name, value.as_slice()))), want);
+            assert!(read(headers).is_ok());
+        }
     }
 
     #[test]

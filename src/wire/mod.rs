@@ -1,5 +1,6 @@
 //! TRANSLATES. Bytes to domain and back; pure, and the only place that knows serde.
 
+pub mod audit;
 pub mod columns;
 pub mod command;
 pub mod control;
@@ -19,6 +20,7 @@ pub mod preferences;
 pub mod preferences_update;
 pub mod pseudonym;
 pub mod receipt;
+pub mod redrive;
 pub mod replay;
 pub mod retry;
 pub mod rewrite;

@@ -23,6 +23,7 @@ fn command(trigger: Trigger, facts: Facts) -> Command {
             source: Source { topic: "activity".into(), partition: 0, offset: 7 },
         },
         preferences_updated_at: None,
+        redrive_of: None,
         issued_at: NOW,
         expires_at: NOW.plus(TOKEN_LIFETIME),
     }

@@ -10,8 +10,8 @@ use super::header;
 
 /// The headers that carry a context.
 pub const HEADERS: &[&str] = &[PARENT, STATE];
-const PARENT: &str = "traceparent";
-const STATE: &str = "tracestate";
+pub(super) const PARENT: &str = "traceparent";
+pub(super) const STATE: &str = "tracestate";
 
 /// `00-<trace id>-<span id>-<flags>`.
 const PARENT_BYTES: usize = 55;

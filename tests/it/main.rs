@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "modules of a test binary share by being public")]
 
 mod architecture;
+mod audit;
 mod backtest;
 mod browser;
 mod chart;
@@ -14,14 +15,17 @@ mod delivery;
 mod end_to_end;
 mod explain;
 mod guards;
+mod lost;
 mod operation;
 mod packaging;
 mod readme;
 mod receipts;
 mod record;
+mod redrive;
 mod replay;
 mod report;
 mod schemas;
+mod secure;
 pub mod services;
 mod shadow;
 mod stack;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stepup::config::Config;
-use stepup::domain::decide::Decision;
+use stepup::domain::decide::{AgeLimit, Decision};
 use stepup::domain::ids::Source;
 use stepup::domain::time::Timestamp;
 use stepup::domain::trigger::Trigger;
@@ -173,7 +173,7 @@ async fn told() -> Vec<u8> {
             panic!("{payload}")
         };
         let preferences = known.get(step.tenant).cloned();
-        let arrivals = [Arrival { event, place: window::arrival(&source), preferences }];
+        let arrivals = [Arrival { event, place: window::arrival(&source), preferences, age_limit: AgeLimit::Kept }];
         let windowed =
             walk::record_keeping(&store, &arrivals, &[], &config.windows, outlive, Keep::Logs).await.unwrap();
         let now = Some(after(step.at.1));

@@ -267,6 +267,7 @@ prop_compose! {
         kind in proptest::sample::select(ActivityType::ALL),
         (topic, partition, offset) in ("[a-zA-Z0-9._-]{1,249}", 0..i32::MAX, 0..i64::MAX),
         updated_at in proptest::option::of(timestamps()),
+        redrive_of in proptest::option::of(any::<u128>()),
         (occurred_at, issued_at, expires_at) in (timestamps(), timestamps(), timestamps()),
     ) -> Command {
         Command {
@@ -278,6 +279,7 @@ prop_compose! {
             facts: facts(trigger, amount, reach),
             cause: Cause { event, kind, occurred_at, source: Source { topic: topic.into(), partition, offset } },
             preferences_updated_at: updated_at.map(|at| at.to_string()),
+            redrive_of: redrive_of.map(|id| CommandId(uuid::Uuid::from_u128(id))),
             issued_at,
             expires_at,
         }

@@ -42,12 +42,13 @@ impl Drop for Api {
 }
 
 impl Api {
-    fn start(preferences: &Path) -> Self {
+    fn start(preferences: &Path, credentials: Option<&Path>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let simulator = Simulator::new(SimulatorSettings::new(preferences));
+        let credentials = credentials.map(Path::to_owned);
+        let simulator = Simulator::new(SimulatorSettings { credentials, ..SimulatorSettings::new(preferences) });
         runtime.spawn(session_api::serve(listener, simulator, stop.clone()));
         Self { address, stop, runtime: Some(runtime) }
     }
@@ -66,7 +67,7 @@ impl Stack {
         for topic in ["activity", "commands", "shadow", "outcomes", "retries", "dead-letters", "receipts"] {
             create_topic(brokers, &format!("{name}-{topic}"), partitions);
         }
-        let api = Api::start(&directory.path().join("preferences"));
+        let api = Api::start(&directory.path().join("preferences"), None);
         let stack =
             Self { name, brokers: brokers.to_owned(), redis: redis.to_owned(), directory, api, extra: Vec::new() };
         for (tenant, document) in preferences {
@@ -78,6 +79,17 @@ impl Stack {
     /// Adds lines to the configuration.
     pub fn with(mut self, lines: &str) -> Self {
         self.extra.push(lines.to_owned());
+        self
+    }
+
+    /// Lets in only who brings the tenant's credential, as it stands in the directory `credentials`.
+    pub fn guarded(mut self, credentials: &[(&str, &str)]) -> Self {
+        let directory = self.directory.path().join("credentials");
+        std::fs::create_dir(&directory).unwrap();
+        for (tenant, credential) in credentials {
+            std::fs::write(directory.join(tenant), credential).unwrap();
+        }
+        self.api = Api::start(&self.preferences(), Some(&directory));
         self
     }
 
@@ -94,6 +106,10 @@ impl Stack {
 
     pub fn topic(&self, kind: &str) -> String {
         format!("{}-{kind}", self.name)
+    }
+
+    pub fn api_address(&self) -> SocketAddr {
+        self.api.address
     }
 
     pub fn api(&self) -> String {

@@ -9,6 +9,7 @@ mod cases;
 mod cluster;
 mod faults;
 mod given;
+mod marks;
 mod peek;
 mod properties;
 mod server;

@@ -129,6 +129,8 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
         defaults.push(("partition.assignment.strategy", "cooperative-sticky"));
         defaults.push(("session.timeout.ms", "15000"));
     }
+    // Taken first: a file that changes in between is then one that has changed.
+    let stamps = settings.connection.stamps();
     let mut config = settings.connection.client(&defaults)?;
     config
         .set("group.id", &settings.group_id)
@@ -139,7 +141,7 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
         // A position that is lost is an error, never a silent jump.
         .set("auto.offset.reset", "error");
     let consumer: BaseConsumer<GroupContext> =
-        config.create_with_context(GroupContext::new(Arc::clone(group))).map_err(ClientError::Refused)?;
+        config.create_with_context(GroupContext::new(Arc::clone(group), stamps)).map_err(ClientError::Refused)?;
     let topics: Vec<&str> = settings.lanes.iter().flat_map(|lane| lane.topics.iter().map(String::as_str)).collect();
     consumer.subscribe(&topics).map_err(ClientError::Refused)?;
     Ok(consumer)

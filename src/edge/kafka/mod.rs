@@ -7,6 +7,7 @@ pub mod committed;
 pub mod consumer;
 pub mod find;
 pub mod headers;
+mod heard;
 pub mod loader;
 pub mod offsets;
 pub mod probe;
@@ -17,6 +18,8 @@ pub mod tail;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use super::files::FileStamp;
 
 /// How to reach the brokers: librdkafka's properties, some of them read from files.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +42,12 @@ pub enum ClientError {
 }
 
 impl Connection {
+    /// What tells whether the files are still those that a client was made with.
+    fn stamps(&self) -> Vec<Option<FileStamp>> {
+        let stamp = |path: &PathBuf| std::fs::metadata(path).ok().map(|metadata| FileStamp::of(&metadata));
+        self.property_files.values().map(stamp).collect()
+    }
+
     /// A client configuration with our properties first and the operator's on top.
     fn client(&self, ours: &[(&str, &str)]) -> Result<rdkafka::ClientConfig, ClientError> {
         let mut config = rdkafka::ClientConfig::new();

@@ -1,6 +1,6 @@
 //! Records out: idempotent, acknowledged by all in-sync replicas, and each acknowledgement awaited.
 
-use std::sync::RwLock;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,8 +8,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
+use tokio::time::Instant;
 
+use super::heard::{Heard, Listening};
 use super::{ClientError, Connection};
+use crate::edge::files::FileStamp;
+use crate::wire::dead_letter::PAYLOAD_BYTES;
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -41,17 +45,19 @@ impl Outgoing {
         let Size::MayBeCut { to } = self.size else { return None };
         let payload = self.payload.as_ref().filter(|payload| payload.len() > to)?;
         let mut cut = Self { payload: Some(payload[..to].to_vec()), size: Size::Fixed, ..self.clone() };
-        cut.headers.push(("payload-bytes", payload.len().to_string().into_bytes()));
+        cut.headers.push((PAYLOAD_BYTES, payload.len().to_string().into_bytes()));
         Some(cut)
     }
 }
 
 /// Some records were not acknowledged. They may be sent again: every record we write may be repeated.
 #[derive(Debug, thiserror::Error)]
-#[error("{topic}: {} of the batch were not acknowledged", unsent.len())]
+#[error("{topic}: {} of the batch were not acknowledged{}", unsent.len(), .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
 pub struct SendError {
     /// The topic of the first failure.
     pub topic: String,
+    /// What the client said of its brokers meanwhile.
+    pub reason: Option<String>,
     pub source: KafkaError,
     /// Places in the batch.
     pub unsent: Vec<usize>,
@@ -63,41 +69,82 @@ pub trait Sink: Send + Sync {
     fn send(&self, records: &[Outgoing]) -> impl Future<Output = Result<(), SendError>> + Send;
 }
 
-/// A producer that makes itself anew after a fatal error.
+/// A producer that makes itself anew after a fatal error, and when a file of its properties changes.
 pub struct Producer {
     connection: Connection,
-    current: RwLock<FutureProducer>,
+    current: RwLock<Current>,
 }
+
+/// The client in use, and what its property files were when it was made.
+struct Current {
+    client: FutureProducer<Listening>,
+    heard: Arc<Heard>,
+    stamps: Vec<Option<FileStamp>>,
+    looked_at: Instant,
+}
+
+/// How often the property files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long librdkafka tries to deliver a record before it gives it back.
 const DELIVERY_TIMEOUT_MS: &str = "30000";
 
 impl Producer {
     pub fn new(connection: Connection) -> Result<Self, ClientError> {
-        let current = RwLock::new(create(&connection)?);
+        let current = RwLock::new(Current::create(&connection)?);
         Ok(Self { connection, current })
     }
 
-    fn current(&self) -> FutureProducer {
-        self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    fn current(&self) -> (FutureProducer<Listening>, Arc<Heard>) {
+        self.renew_if_outdated();
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        (current.client.clone(), Arc::clone(&current.heard))
+    }
+
+    /// What stands in files may have been rotated, and a client keeps what it was made with. Whoever sends with the old
+    /// one meanwhile ends with it.
+    fn renew_if_outdated(&self) {
+        let due = |current: &Current| !current.stamps.is_empty() && current.looked_at.elapsed() >= LOOK_EVERY;
+        if !due(&self.current.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.looked_at = Instant::now();
+        if current.stamps != self.connection.stamps() {
+            tracing::info!("files of kafka.properties_files have changed; the Kafka producer is made anew");
+            self.renew(&mut current);
+        }
     }
 
     /// An idempotent producer that met a fatal error is dead for good; a new one has a new identity.
-    fn renew_if_fatal(&self, used: &FutureProducer) {
+    fn renew_if_fatal(&self, used: &FutureProducer<Listening>) {
         let Some((code, reason)) = used.client().fatal_error() else { return };
-        let mut current = self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if current.client().fatal_error().is_none() {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.client.client().fatal_error().is_none() {
             return;
         }
         tracing::error!(%code, reason, "the Kafka producer met a fatal error and is made anew");
-        match create(&self.connection) {
+        self.renew(&mut current);
+    }
+
+    fn renew(&self, current: &mut Current) {
+        match Current::create(&self.connection) {
             Ok(fresh) => *current = fresh,
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "no new Kafka producer"),
         }
     }
 }
 
-fn create(connection: &Connection) -> Result<FutureProducer, ClientError> {
+impl Current {
+    fn create(connection: &Connection) -> Result<Self, ClientError> {
+        // Taken first: a file that changes in between is then one that has changed.
+        let stamps = connection.stamps();
+        let heard = Arc::<Heard>::default();
+        Ok(Self { client: create(connection, Arc::clone(&heard))?, heard, stamps, looked_at: Instant::now() })
+    }
+}
+
+fn create(connection: &Connection, heard: Arc<Heard>) -> Result<FutureProducer<Listening>, ClientError> {
     let config = connection.client(&[
         ("compression.type", "lz4"),
         ("linger.ms", "2"),
@@ -110,7 +157,7 @@ fn create(connection: &Connection) -> Result<FutureProducer, ClientError> {
         ("enable.idempotence", "true"),
         ("acks", "all"),
     ])?;
-    config.create().map_err(ClientError::Refused)
+    config.create_with_context(Listening(heard)).map_err(ClientError::Refused)
 }
 
 impl Sink for Producer {
@@ -118,24 +165,32 @@ impl Sink for Producer {
         if records.is_empty() {
             return Ok(());
         }
-        let producer = self.current();
+        let (producer, heard) = self.current();
         let deliveries = records.iter().map(|record| deliver(&producer, record));
         let mut failed: Option<SendError> = None;
         for (place, delivered) in join_all(deliveries).await.into_iter().enumerate() {
             if let Err(source) = delivered {
                 let topic = || records[place].topic.clone();
                 failed
-                    .get_or_insert_with(|| SendError { topic: topic(), source, unsent: Vec::new() })
+                    .get_or_insert_with(|| SendError {
+                        topic: topic(),
+                        reason: heard.last(),
+                        source,
+                        unsent: Vec::new(),
+                    })
                     .unsent
                     .push(place);
             }
+        }
+        if failed.is_none() {
+            heard.forget();
         }
         self.renew_if_fatal(&producer);
         failed.map_or(Ok(()), Err)
     }
 }
 
-async fn deliver(producer: &FutureProducer, record: &Outgoing) -> Result<(), KafkaError> {
+async fn deliver(producer: &FutureProducer<Listening>, record: &Outgoing) -> Result<(), KafkaError> {
     let delivered = deliver_whole(producer, record).await;
     let too_large = |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
     match (delivered, record.cut()) {
@@ -144,7 +199,7 @@ async fn deliver(producer: &FutureProducer, record: &Outgoing) -> Result<(), Kaf
     }
 }
 
-async fn deliver_whole(producer: &FutureProducer, record: &Outgoing) -> Result<(), KafkaError> {
+async fn deliver_whole(producer: &FutureProducer<Listening>, record: &Outgoing) -> Result<(), KafkaError> {
     let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
     for (key, value) in &record.headers {
         headers = headers.insert(Header { key, value: Some(value) });

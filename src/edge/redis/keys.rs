@@ -5,6 +5,7 @@
 use crate::domain::ids::{CommandId, CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::Scope;
+use crate::edge::marks::Part;
 use crate::wire::window::{bucket, customer_key, tenant_key};
 
 /// A key and the bucket that it lies in.
@@ -70,6 +71,18 @@ impl Keys {
         Key { name: format!("{prefix}:1:controls"), bucket: 0 }
     }
 
+    /// The mark of a bucket, the same for every scope.
+    pub(super) fn mark(prefix: &str, part: Part, bucket: u8) -> Key {
+        let mut key = Self { base: format!("{prefix}:1") }.start('k', bucket);
+        key.name.push_str(part_name(part));
+        key
+    }
+
+    /// Who fills a part of the store.
+    pub(super) fn filling(prefix: &str, part: Part) -> Key {
+        Key { name: format!("{prefix}:1:filling:{}", part_name(part)), bucket: 0 }
+    }
+
     /// The sessions of a tenant in a minute, counted from 1970.
     pub(super) fn sessions(&self, tenant: &TenantId, minute: i64) -> Key {
         let mut key = self.start('m', bucket(tenant_key(tenant)));
@@ -90,6 +103,13 @@ impl Keys {
     }
 }
 
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Decisions => "decisions",
+        Part::Outcomes => "outcomes",
+    }
+}
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -102,6 +122,7 @@ fn push_base64(name: &mut String, number: u128) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
@@ -119,6 +140,8 @@ mod tests {
             (keys.attempt(command, 2), "stepup:1:a:{a3}:de5104d8-398a-55de-954f-e274b53286a3:2", 0xa3),
             (keys.doubts(), "stepup:1:doubts", 0),
             (Keys::controls("stepup"), "stepup:1:controls", 0),
+            (Keys::mark("stepup", Part::Decisions, 0xa3), "stepup:1:k:{a3}:decisions", 0xa3),
+            (Keys::filling("stepup", Part::Outcomes), "stepup:1:filling:outcomes", 0),
             (keys.sessions(&tenant, 29_539_440), "stepup:1:m:{87}:acme:29539440", 0x87),
             (
                 shadow.claims(&tenant, &customer, Trigger::Login),
@@ -128,6 +151,37 @@ mod tests {
             (candidate.window(&tenant, &customer), "stepup:1:candidate:w:{3d}:AQWpUXHyKy9O1zzE0PhKU9", 0x3d),
         ] {
             assert_eq!((key.name.as_str(), key.bucket), (name, bucket));
+        }
+    }
+
+    /// Names made of what keys are made of, so that a join without care would let two of them meet.
+    fn whose() -> impl Strategy<Value = (TenantId, CustomerId)> {
+        ("[a01][a01._-]{0,3}", "[a01._:|/{}*%~ é\u{202e}-]{1,4}")
+            .prop_map(|(tenant, customer)| (TenantId::new(&tenant).unwrap(), CustomerId::new(&customer).unwrap()))
+    }
+
+    proptest! {
+        #[test]
+        fn two_customers_never_share_a_key_and_none_moves_its_bucket((one, other) in (whose(), whose())) {
+            let keys = Keys::new("stepup", Scope::Live);
+            let all = |(tenant, customer): &(TenantId, CustomerId)| {
+                let event = crate::domain::ids::EventId::new(customer.as_str()).unwrap();
+                let command = CommandId::of(tenant, Trigger::Login, &event);
+                [
+                    keys.window(tenant, customer),
+                    keys.claims(tenant, customer, Trigger::Login),
+                    keys.outcome(command),
+                    keys.attempt(command, 1),
+                ]
+            };
+            for (key, others) in all(&one).into_iter().zip(all(&other)) {
+                prop_assert_eq!(key.name == others.name, one == other, "{:?} {:?}: {}", one, other, key.name);
+                let tag = format!("{{{:02x}}}", key.bucket);
+                prop_assert!(key.name.contains(&tag) && key.name.matches(['{', '}']).count() == 2, "{}", key.name);
+                prop_assert!(key.name.bytes().all(|byte| byte.is_ascii_graphic()), "{}", key.name);
+            }
+            let (mine, theirs) = (keys.sessions(&one.0, 1), keys.sessions(&other.0, 1));
+            prop_assert_eq!(mine.name == theirs.name, one.0 == other.0, "{}", mine.name);
         }
     }
 

@@ -10,6 +10,7 @@ mod controls;
 mod failure;
 mod forget;
 mod keys;
+mod marks;
 mod outcomes;
 mod peek;
 mod pipelines;
@@ -31,6 +32,7 @@ use self::failure::{Failure, not_understood};
 use self::keys::Keys;
 use self::pipelines::Pipelines;
 use self::replies::{setting_in, version_in};
+use super::marks::{Part, Watch};
 use super::{Scope, Scoped, StoreError};
 
 /// Where Redis is and how it is spoken to.
@@ -101,6 +103,8 @@ pub struct RedisStore {
     prefix: Arc<str>,
     keys: Arc<Keys>,
     observe: Observe,
+    /// What every call must find whole.
+    watch: Option<(Part, Watch)>,
 }
 
 impl Scoped for RedisStore {
@@ -129,7 +133,7 @@ impl RedisStore {
     pub fn new(settings: RedisSettings) -> Self {
         let prefix: Arc<str> = settings.key_prefix.as_str().into();
         let keys = Arc::new(Keys::new(&prefix, Scope::Live));
-        Self { connection: Connection::new(settings), prefix, keys, observe: Arc::new(|_, _| {}) }
+        Self { connection: Connection::new(settings), prefix, keys, observe: Arc::new(|_, _| {}), watch: None }
     }
 
     /// The same store, telling `observe` how long its calls take.
@@ -159,8 +163,24 @@ impl RedisStore {
         Pipelines::new(self.connection.is_cluster())
     }
 
-    /// Sends the pipelines and gives the answers that were asked for, each at its place.
-    async fn call(&self, operation: Operation, pipelines: Pipelines) -> Result<Vec<Value>, StoreError> {
+    /// Sends the pipelines and gives the answers that were asked for, each at its place. Where the store is watched, each
+    /// pipeline ends with a look at its mark: an answer is good if the mark still stood behind it.
+    async fn call(&self, operation: Operation, mut pipelines: Pipelines) -> Result<Vec<Value>, StoreError> {
+        let Some((part, watch)) = &self.watch else { return self.unwatched_call(operation, pipelines).await };
+        let lost = StoreError::Lost { action: operation.action };
+        let Some(era) = watch.era() else { return Err(lost) };
+        let mark = |bucket| marks::get(&Keys::mark(&self.prefix, *part, bucket).name);
+        let answers = pipelines.add_to_each(mark);
+        let mut all = self.unwatched_call(operation, pipelines).await?;
+        let seen = all.split_off(answers);
+        if !marks::are_of(&seen, era) {
+            watch.end(era);
+            return Err(lost);
+        }
+        Ok(all)
+    }
+
+    async fn unwatched_call(&self, operation: Operation, pipelines: Pipelines) -> Result<Vec<Value>, StoreError> {
         self.observed_call(operation, pipelines.send(&self.connection)).await
     }
 

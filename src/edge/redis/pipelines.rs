@@ -17,11 +17,12 @@ pub(super) struct Script(redis::Script, &'static str);
 pub(super) static COMPACT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("windows_compact.lua")));
 pub(super) static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claims.lua")));
 pub(super) static NOTE_DOUBT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("doubt.lua")));
+pub(super) static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mark.lua")));
 pub(super) static SET_CONTROL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("control.lua")));
 
 /// The commands that make every script known to a server.
-pub(super) fn load_scripts() -> [Cmd; 4] {
-    [COMPACT.load(), SETTLE.load(), NOTE_DOUBT.load(), SET_CONTROL.load()]
+pub(super) fn load_scripts() -> [Cmd; 5] {
+    [COMPACT.load(), SETTLE.load(), NOTE_DOUBT.load(), SET_CONTROL.load(), MARK.load()]
 }
 
 impl Script {
@@ -31,8 +32,12 @@ impl Script {
 
     /// A call of the script on one key; the arguments are to be added.
     pub(super) fn on(&self, key: &Key) -> Cmd {
+        self.on_name(&key.name)
+    }
+
+    pub(super) fn on_name(&self, key: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(self.0.get_hash()).arg(1).arg(&key.name);
+        command.arg(self.0.get_hash()).arg(1).arg(key);
         command
     }
 
@@ -78,6 +83,18 @@ impl Pipelines {
         if let Answer::Wanted(place) = answer {
             self.wanted = self.wanted.max(place + 1);
         }
+    }
+
+    /// Adds a command to the end of every pipeline, made for its bucket. Their answers come after all others: gives the
+    /// place of the first.
+    pub(super) fn add_to_each(&mut self, command: impl Fn(u8) -> Cmd) -> usize {
+        let first = self.wanted;
+        for (bucket, lane) in &mut self.lanes {
+            lane.pipeline.add_command(command(*bucket));
+            lane.answers.push(Answer::Wanted(self.wanted));
+            self.wanted += 1;
+        }
+        first
     }
 
     /// Sends all pipelines side by side. Gives the wanted answers by their places, or the first failure.

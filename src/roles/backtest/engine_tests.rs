@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::decide::AgeLimit;
 use crate::domain::event::Event;
 use crate::domain::ids::{CustomerId, EventId};
 use crate::domain::money::{Amount, Usd};
@@ -89,7 +90,7 @@ fn walked(world: &World, config: &Path, lines: &[Line]) -> Vec<(Trigger, Decisio
     };
     let arrival = |(place, line): (u32, &Line)| {
         let event = event(line);
-        Arrival { preferences: known(&event.tenant), event, place }
+        Arrival { preferences: known(&event.tenant), event, place, age_limit: AgeLimit::Kept }
     };
     let arrivals: Vec<Arrival> = (0..).zip(lines).map(arrival).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -125,10 +125,17 @@ async fn note<O: Outcomes, X: Sessions, K: Sink>(
         return Ok(Ok(()));
     }
     let (number, mark) = (attempts.number(), rand::random());
-    let begin = || role.outcomes.begin_attempt(command.id, number, mark);
-    let begun = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, begin, || true).await?;
-    // On record and not taken back: its answer never came.
-    Ok(begun.map(|earlier| attempts.unanswered |= earlier == EarlierAttempt::OnRecord))
+    // What a redriven command takes up was called by the same transaction.
+    for id in command.attempted_as() {
+        let begin = || role.outcomes.begin_attempt(id, number, mark);
+        let begun = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, begin, || true).await?;
+        match begun {
+            // On record and not taken back: its answer never came.
+            Ok(earlier) => attempts.unanswered |= earlier == EarlierAttempt::OnRecord,
+            Err(given_up) => return Ok(Err(given_up)),
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Takes an attempt back that certainly made no session, unless an earlier one under the same reference may have.
@@ -142,8 +149,15 @@ async fn forget<O: Outcomes, X: Sessions, K: Sink>(
     if command.reference == Reference::CommandId || !made_no_session || attempts.unanswered {
         return Ok(Ok(()));
     }
-    let forget = || role.outcomes.forget_attempt(command.id, number);
-    role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, forget, || true).await
+    for id in command.attempted_as() {
+        let forget = || role.outcomes.forget_attempt(id, number);
+        let forgotten =
+            role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, forget, || true).await?;
+        if forgotten.is_err() {
+            return Ok(forgotten);
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn heard(status: Option<u16>) -> Heard {

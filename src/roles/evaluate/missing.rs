@@ -140,6 +140,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         recorded: &Recorded,
         settings: &Settings,
     ) -> Result<(Vec<Tested>, Option<Timestamp>), crate::edge::StoreError> {
+        self.record_again_if_lost(recorded).await?;
         // The clock of the attempt that succeeds, however long the store was away before.
         let (claims, now) = (&self.claims, Some(clock::now()));
         let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
@@ -148,7 +149,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     }
 
     /// How long what is kept must outlive its own use: as long as a role may be down.
-    fn outlive(&self) -> Duration {
+    pub(super) fn outlive(&self) -> Duration {
         self.window_settings.outage_budget
     }
 

@@ -100,7 +100,7 @@ impl<'a> Maker<'a> {
         let evaluate = self.grounds.evaluate;
         one.decision.facts().map(|_| LastRules {
             mode: evaluate.shadow.mode(&arrival.event.tenant, one.trigger),
-            max_event_age: evaluate.max_event_age,
+            max_event_age: arrival.age_limit.of(evaluate.max_event_age),
             cooldown: evaluate.cooldown.of(one.trigger),
             retention: evaluate.claim_retention(one.trigger),
             answer: one.answer,

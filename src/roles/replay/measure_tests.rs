@@ -32,6 +32,7 @@ fn command(event: &str) -> Command {
             source: Source { topic: "activity".into(), partition: 0, offset: 0 },
         },
         preferences_updated_at: None,
+        redrive_of: None,
         issued_at: Timestamp(0),
         expires_at: Timestamp(0).plus(Duration::from_secs(600)),
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, Evaluate};
+use crate::domain::decide::AgeLimit;
 use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, EventId, TenantId};
 use crate::domain::money::Usd;
@@ -56,6 +57,7 @@ fn arrivals(words: &str, after: Duration) -> Vec<Arrival> {
             },
             place: 0,
             preferences: Some(Arc::clone(&preferences)),
+            age_limit: AgeLimit::Kept,
         }
     };
     words.split_whitespace().map(arrival).collect()

@@ -1,6 +1,6 @@
 //! Kafka brokers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -36,15 +36,39 @@ pub struct Broker {
 struct Identity {
     cluster: String,
     port: u16,
+    secure: Option<Door>,
+}
+
+/// Whom a broker lets in over TLS, and by which certificate it is known.
+pub struct Secure {
+    /// PEM, key and certificate in one file.
+    pub identity: PathBuf,
+    pub user: String,
+    pub password: String,
+}
+
+/// A listener over TLS, with SCRAM.
+struct Door {
+    port: u16,
+    secure: Secure,
 }
 
 impl Broker {
     /// Starts a broker on free ports of the loopback.
     pub fn start() -> Self {
+        Self::start_with(|| None)
+    }
+
+    /// The same with a second listener, over TLS, that wants a user and a password.
+    pub fn start_secure(secure: impl Fn() -> Secure) -> Self {
+        Self::start_with(|| Some(Door { port: free_port(), secure: secure() }))
+    }
+
+    fn start_with(door: impl Fn() -> Option<Door>) -> Self {
         let mut reason = String::new();
         for _ in 0..3 {
             let directory = directory("kafka");
-            let identity = Identity { cluster: cluster_id(), port: free_port() };
+            let identity = Identity { cluster: cluster_id(), port: free_port(), secure: door() };
             let started = format(&directory, &identity).and_then(|()| spawn(&directory, &identity));
             match started {
                 Ok(child) => return Self { identity, child, directory },
@@ -57,6 +81,24 @@ impl Broker {
     /// What `bootstrap.servers` must be.
     pub fn brokers(&self) -> String {
         brokers(self.identity.port)
+    }
+
+    /// The port of the listener over TLS.
+    pub fn secure_port(&self) -> u16 {
+        self.identity.secure.as_ref().expect("a broker that was started secure").port
+    }
+
+    /// Gives a user another password. Connections that stand are not asked again.
+    pub fn set_password(&self, user: &str, password: &str) {
+        let added = format!("SCRAM-SHA-256=[iterations=4096,password={password}]");
+        let brokers = self.brokers();
+        let args = ["--bootstrap-server", &brokers, "--alter", "--add-config", &added];
+        let whom = ["--entity-type", "users", "--entity-name", user];
+        let directory = directory("kafka-configs");
+        let all = [&args[..], &whom].concat();
+        let mut command = java(directory.path(), &["-Xmx128m"], "kafka.admin.ConfigCommand", &all);
+        let status = command.wait_exit(STARTUP);
+        assert!(status.success(), "{status}; {}", command.last_words());
     }
 
     /// SIGKILL; connections are cut and nothing listens on the ports any more.
@@ -97,12 +139,44 @@ fn cluster_id() -> String {
 /// Writes the settings and formats the log directory for them.
 fn format(directory: &TempDir, identity: &Identity) -> Result<(), String> {
     let properties = directory.path().join("server.properties");
-    let settings = settings(identity.port, free_port(), &directory.path().join("log"));
+    let mut settings = settings(identity.port, free_port(), &directory.path().join("log"));
+    let mut args: Vec<String> = ["format", "-t", &identity.cluster, "-c", path(&properties)].map(str::to_owned).into();
+    if let Some(door) = &identity.secure {
+        settings = with_door(&settings, door);
+        let Secure { user, password, .. } = &door.secure;
+        args.push("--add-scram".to_owned());
+        args.push(format!("SCRAM-SHA-256=[name={user},iterations=4096,password={password}]"));
+    }
     std::fs::write(&properties, settings).map_err(|error| error.to_string())?;
-    let args = ["format", "-t", &identity.cluster, "-c", path(&properties)];
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut formatter = java(directory.path(), &["-Xmx128m"], "kafka.tools.StorageTool", &args);
     let status = formatter.wait_exit(STARTUP);
     if status.success() { Ok(()) } else { Err(format!("format: {status}; {}", formatter.last_words())) }
+}
+
+/// The same settings with a listener under the name `localhost`.
+fn with_door(settings: &str, door: &Door) -> String {
+    let Door { port, secure } = door;
+    let mut with = String::new();
+    for line in settings.lines() {
+        with.push_str(line);
+        match line.split_once('=') {
+            Some(("listeners", _)) => with.push_str(&format!(",SECURE://127.0.0.1:{port}")),
+            Some(("advertised.listeners", _)) => with.push_str(&format!(",SECURE://localhost:{port}")),
+            Some(("listener.security.protocol.map", _)) => with.push_str(",SECURE:SASL_SSL"),
+            _ => {}
+        }
+        with.push('\n');
+    }
+    with.push_str(&format!(
+        "sasl.enabled.mechanisms=SCRAM-SHA-256
+listener.name.secure.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location={identity}
+",
+        identity = secure.identity.display()
+    ));
+    with
 }
 
 /// Made for short tests: nobody is waited for in a new group, a session may be short, internal topics are small, and a

@@ -8,15 +8,17 @@ mod kafka;
 mod process;
 mod redis;
 mod tests;
+mod tls;
 mod topics;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 pub use self::child::{Child, directory};
-pub use self::kafka::{Broker, kafka};
+pub use self::kafka::{Broker, Secure, kafka};
 pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
+pub use self::tls::{Authority, Identity, TlsFront, Valid};
 pub use self::topics::{Record, create_topic, produce, produce_to, read_all};
 
 /// Long enough for a JVM to start on a busy machine with two cores.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -11,16 +12,38 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::super::Connection;
+use super::super::heard::Heard;
 use super::group::{Group, commit};
 use super::{StartAt, offsets_of};
+use crate::edge::files::FileStamp;
 
 pub(super) struct GroupContext {
     group: Arc<Group>,
+    heard: Heard,
+    /// Those of the property files when the client was made.
+    stamps: Vec<Option<FileStamp>>,
+    /// Whether another client has taken over: what happens to this one is of no account any more.
+    retired: AtomicBool,
 }
 
 impl GroupContext {
-    pub(super) fn new(group: Arc<Group>) -> Self {
-        Self { group }
+    pub(super) fn new(group: Arc<Group>, stamps: Vec<Option<FileStamp>>) -> Self {
+        Self { group, heard: Heard::default(), stamps, retired: AtomicBool::new(false) }
+    }
+
+    /// Whether the brokers refuse what the client was made with while its files hold something else by now.
+    pub(super) fn is_outdated(&self, connection: &Connection) -> bool {
+        self.heard.is_refused() && self.stamps != connection.stamps()
+    }
+
+    /// From now on the client touches nothing that its successor shares with it.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Where each new partition begins: at its committed offset, or, where the group has none, at the configured end.
@@ -68,6 +91,10 @@ impl GroupContext {
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        if self.is_retired() {
+            let _ = let_go(consumer, list);
+            return;
+        }
         let partitions = offsets_of(list);
         let lost = consumer.assignment_lost();
         if !lost {
@@ -75,11 +102,7 @@ impl GroupContext {
             commit(&self.group, consumer, Some(&partitions));
         }
         let count = self.group.remove(&partitions);
-        let done = match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
-        };
-        if let Err(error) = done {
+        if let Err(error) = let_go(consumer, list) {
             tracing::error!(%error, "Kafka partitions could not be let go");
         }
         for (topic, partition, _) in &partitions {
@@ -87,6 +110,13 @@ impl GroupContext {
         }
         tracing::info!(went = partitions.len(), ours = count, lost, "partitions revoked");
         self.group.observer().revoked(count, lost);
+    }
+}
+
+fn let_go(consumer: &BaseConsumer<GroupContext>, list: &TopicPartitionList) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
     }
 }
 
@@ -141,7 +171,11 @@ pub(super) fn is_trouble(error: &KafkaError) -> bool {
 
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
+        if self.is_retired() {
+            return;
+        }
         if statistics.brokers.values().any(|broker| broker.state == "UP") {
+            self.heard.forget();
             self.group.observer().well();
         }
         let is_paused = self.group.is_paused();
@@ -157,15 +191,16 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka client");
-        if is_trouble(&error) {
-            self.group.observer().trouble(&error.to_string());
+        let told = self.heard.tell(&error, reason);
+        if is_trouble(&error) && !self.is_retired() {
+            self.group.observer().trouble(&told);
         }
     }
 }
 
 impl ConsumerContext for GroupContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+        if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !self.is_retired() {
             self.assign(consumer, list);
         } else {
             self.revoke(consumer, list);
@@ -173,6 +208,9 @@ impl ConsumerContext for GroupContext {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        if self.is_retired() {
+            return;
+        }
         self.group.commit_answered(&offsets_of(offsets), result.as_ref().err());
     }
 }

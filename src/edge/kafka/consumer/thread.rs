@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::headers::headers;
 use super::super::records::{Batch, Position};
-use super::callbacks::{self, GroupContext};
+use super::callbacks::GroupContext;
 use super::group::{self, Group};
 use super::stalls::{Idle, Stalls};
 use super::{ConsumerSettings, LaneSettings, create};
@@ -61,6 +61,8 @@ enum End {
     Stopped,
     /// The client is of no use any more.
     Fatal,
+    /// What the client was made with is refused, and there is something else to try.
+    Outdated,
 }
 
 fn list_of(partitions: &[(Arc<str>, i32)]) -> TopicPartitionList {
@@ -75,20 +77,24 @@ impl Thread {
     pub(super) fn run(&self, mut consumer: BaseConsumer<GroupContext>, senders: Vec<Sender<Batch>>) {
         loop {
             let end = self.poll_until_end(&consumer, &senders);
-            self.group.begin_closing();
-            group::commit(&self.group, &consumer, None);
-            drop(consumer);
+            match end {
+                End::Stopped | End::Fatal => {
+                    self.group.begin_closing();
+                    group::commit(&self.group, &consumer, None);
+                    drop(consumer);
+                }
+                End::Outdated => retire(consumer),
+            }
             self.group.forget_all();
             match end {
                 End::Stopped => return,
-                End::Fatal => {
-                    // What was fatal may be so again at once.
-                    self.pass(FATAL_WAIT);
-                    match self.create_anew() {
-                        Some(fresh) => consumer = fresh,
-                        None => return,
-                    }
-                }
+                // What was fatal may be so again at once.
+                End::Fatal => self.pass(FATAL_WAIT),
+                End::Outdated => {}
+            }
+            match self.create_anew() {
+                Some(fresh) => consumer = fresh,
+                None => return,
             }
         }
     }
@@ -154,6 +160,10 @@ impl Thread {
                 last_store = Instant::now();
                 group::store(&self.group, consumer);
                 self.group.report_open();
+                if consumer.context().is_outdated(&self.settings.connection) {
+                    tracing::info!("files of kafka.properties_files have changed; the Kafka consumer is made anew");
+                    return End::Outdated;
+                }
             }
             self.group.set_paused(lanes.iter().any(|lane| lane.paused) || self.group.has_stopped());
             if self.group.is_paused() && last_look.elapsed() >= LOOK_EVERY {
@@ -300,7 +310,7 @@ impl Thread {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 self.group.observer().position_lost(&self.lost_positions(consumer));
             }
-            Some(_) | None if callbacks::is_trouble(error) => self.group.observer().trouble(&error.to_string()),
+            // Of trouble with the brokers the callback has told.
             Some(_) | None => tracing::debug!(%error, "Kafka consumer"),
         }
         None
@@ -332,4 +342,12 @@ impl Thread {
             .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
             .collect()
     }
+}
+
+/// Lets go of a client that the brokers refuse. They take no commit of it either, and closing it waits for one: that is
+/// left to a thread of its own. What is not committed is read again.
+fn retire(consumer: BaseConsumer<GroupContext>) {
+    consumer.context().retire();
+    // Where no thread is to be had the client is closed here, at last.
+    let _ = std::thread::Builder::new().name("kafka-consumer-end".to_owned()).spawn(move || drop(consumer));
 }

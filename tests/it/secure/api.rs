@@ -1,0 +1,139 @@
+//! The session API and the preferences over TLS, by the word of a private authority.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepup::domain::delivery::Answer;
+use stepup::domain::ids::TenantId;
+use stepup::edge::credentials::Credentials;
+use stepup::edge::sessions::{HttpSessions, Sessions as _, SessionsSettings};
+
+use super::ON;
+use crate::services::{Authority, Identity, StepupProcess, TlsFront, Valid, block_on, wait_for};
+use crate::stack::{PATIENCE, Stack, event, free_port, just_now};
+
+/// What the environment says of the service behind a front.
+fn variables(front: &TlsFront, authority: Option<&str>) -> Vec<(&'static str, String)> {
+    let url = format!("https://localhost:{}", front.address.port());
+    let mut variables = vec![
+        ("STEPUP__PREFERENCES__SOURCE", "http".to_owned()),
+        ("STEPUP__PREFERENCES__DIRECTORY", String::new()),
+        ("STEPUP__PREFERENCES__URL", format!("{url}/api/v1/kyc/preferences")),
+        ("STEPUP__SESSION_API__URL", url),
+    ];
+    variables.extend(authority.map(|path| ("STEPUP__SESSION_API__CA_FILE", path.to_owned())));
+    variables
+}
+
+fn borrowed<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+fn change() -> Vec<(String, String)> {
+    vec![event("acme", "somebody", "e-1", "password_change", &just_now(), "")]
+}
+
+#[test]
+fn a_service_with_a_certificate_of_a_private_authority_is_asked() {
+    let authority = Authority::new();
+    let stack = Stack::new("private", 1, &[("acme", ON)]);
+    let front = TlsFront::start(&authority.issue("api", "DNS:localhost", Valid::Now), stack.api_address());
+    let variables = variables(&front, Some(&authority.certificate()));
+    let processor = stack.run_with("evaluate,dispatch", &borrowed(&variables));
+    stack.produce(&change());
+    assert_eq!(stack.outcomes(1)[0]["status"], "session_created");
+    processor.until_ready();
+    let mut check = StepupProcess::start(&["check", "--config", &stack.config(free_port())], &borrowed(&variables));
+    assert!(check.wait_exit(PATIENCE).success(), "{}", check.stdout());
+}
+
+struct Mistake {
+    name: &'static str,
+    identity: Identity,
+    trusted: Option<String>,
+    reason: &'static str,
+}
+
+#[test]
+fn a_service_that_cannot_be_believed_is_told_nothing_and_the_reason_is_told() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (good, trusted) = ("DNS:localhost", Some(authority.certificate()));
+    let mistakes = [
+        Mistake {
+            name: "another-authority",
+            identity: stranger.issue("api", good, Valid::Now),
+            trusted: trusted.clone(),
+            reason: "UnknownIssuer",
+        },
+        Mistake {
+            name: "no-authority",
+            identity: authority.issue("api-1", good, Valid::Now),
+            trusted: None,
+            reason: "UnknownIssuer",
+        },
+        Mistake {
+            name: "expired",
+            identity: authority.issue("api-2", good, Valid::UntilYesterday),
+            trusted: trusted.clone(),
+            reason: "Expired",
+        },
+        Mistake {
+            name: "another-name",
+            identity: authority.issue("api-3", "DNS:elsewhere.example", Valid::Now),
+            trusted,
+            reason: "not valid for name",
+        },
+    ];
+    let stack = Stack::new("believed", 1, &[("acme", ON)]);
+    let credential = stack.directory.path().join("credential");
+    std::fs::write(&credential, "hush-4711").unwrap();
+    let started: Vec<_> = mistakes
+        .iter()
+        .map(|mistake| {
+            let front = TlsFront::start(&mistake.identity, stack.api_address());
+            let mut variables = variables(&front, mistake.trusted.as_deref());
+            variables.push(("STEPUP__SESSION_API__CREDENTIAL_FILE", credential.display().to_string()));
+            variables.push(("STEPUP__KAFKA__GROUP_ID", format!("{}-{}", stack.name, mistake.name)));
+            let config = stack.config(free_port());
+            let check = StepupProcess::start(&["check", "--config", &config], &borrowed(&variables));
+            let processor = stack.run_with("evaluate,dispatch", &borrowed(&variables));
+            (mistake, front, check, processor)
+        })
+        .collect();
+    stack.produce(&change());
+    for (mistake, front, mut check, processor) in started {
+        let Mistake { name, reason, trusted, .. } = mistake;
+        for dependency in ["session_api", "preferences"] {
+            wait_for(PATIENCE, name, || {
+                let page = processor.page("/readyz").err().unwrap_or_default();
+                let missing: serde_json::Value =
+                    serde_json::from_str(page.trim_start_matches(|c| c != '{')).unwrap_or_default();
+                let entries = missing["missing"].as_array().cloned().unwrap_or_default();
+                let told = entries.iter().any(|entry| {
+                    entry["dependency"] == dependency && entry["reason"].as_str().unwrap_or_default().contains(reason)
+                });
+                if told { Ok(()) } else { Err(format!("{dependency}: {page}; {}", processor.process.stderr())) }
+            });
+        }
+        assert_eq!(check.wait_exit(PATIENCE).code(), Some(1), "{name}");
+        let said = check.stdout();
+        for dependency in ["session_api", "preferences"] {
+            let verdict = said.lines().find(|line| line.starts_with("FAIL") && line.contains(dependency));
+            assert!(verdict.unwrap_or_default().contains(reason), "{name}: {said}");
+        }
+        assert!(!processor.process.stderr().contains("hush"), "{name}");
+        let answer = call(&front, trusted.as_deref());
+        assert!(matches!(&answer, Answer::NotSent { reason: told } if told.contains(reason)), "{name}: {answer:?}");
+    }
+    assert_eq!(stack.simulator("/sim/stats")["calls"], 0);
+}
+
+/// One call by itself.
+fn call(front: &TlsFront, authority: Option<&str>) -> Answer {
+    let mut settings = SessionsSettings::new(format!("https://localhost:{}", front.address.port()));
+    settings.ca_file = authority.map(Into::into);
+    block_on(async {
+        let sessions = HttpSessions::new(settings, Arc::new(Credentials::none())).unwrap();
+        sessions.create(&TenantId::new("acme").unwrap(), b"{}".to_vec(), None, Duration::from_secs(10)).await
+    })
+}
