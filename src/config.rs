@@ -39,7 +39,7 @@ use crate::domain::money::Rates;
 use crate::domain::trigger::Trigger;
 
 pub use keys::{KeyDoc, Kind, Names};
-pub use resilience::{OnUnavailable, RetryBudget, SessionBreaker, Unavailable};
+pub use resilience::{FloodStop, OnUnavailable, RetryBudget, SessionBreaker, Unavailable};
 pub use table::KEYS;
 
 /// No configuration is longer, in bytes.
@@ -211,6 +211,7 @@ pub struct Evaluate {
     pub breaker: Breaker,
     /// Preferences that are tried out beside those in force; nothing follows from them.
     pub candidate: Option<Source>,
+    pub flood: FloodStop,
     /// While windows, claims or preferences are away.
     pub unavailable: Unavailable,
 }

@@ -40,6 +40,8 @@ pub enum Dependency {
     Topics,
     /// Committed positions that the brokers still hold.
     Positions,
+    /// Partitions most of whose records can be processed.
+    Input,
 }
 
 impl Dependency {
@@ -54,6 +56,7 @@ impl Dependency {
             Self::KafkaOutput => "kafka_output",
             Self::Topics => "topics",
             Self::Positions => "positions",
+            Self::Input => "input",
         }
     }
 }

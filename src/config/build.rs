@@ -170,6 +170,7 @@ fn evaluate(settings: &Settings) -> Result<Evaluate, ConfigError> {
             window: settings.duration("evaluate.breaker.window")?,
         },
         candidate: candidate(settings)?,
+        flood: resilience::flood_stop(settings)?,
         unavailable: unavailable(settings, "evaluate.on_unavailable", "evaluate.hold_for")?,
     })
 }

@@ -212,6 +212,8 @@ fn evaluate(evaluate: &Evaluate) -> Lines {
         ("evaluate.candidate.directory", directory.into()),
         ("evaluate.receipts", receipts.into()),
         ("evaluate.batch_size", evaluate.batch_size.into()),
+        ("evaluate.flood.records", evaluate.flood.records.to_string().into()),
+        ("evaluate.flood.share", evaluate.flood.share.to_string().into()),
         ("evaluate.on_unavailable", on_unavailable),
         ("evaluate.hold_for", hold_for),
     ]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::effective::Shown;
 use super::settings::Settings;
 use super::{ConfigError, Dispatch};
-use crate::domain::{budget, circuit, patience};
+use crate::domain::{budget, circuit, flood, patience};
 
 /// What a role does while something that it cannot do without is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,27 @@ pub struct RetryBudget {
     pub share: f64,
     /// A second, whatever the traffic.
     pub least: u32,
+}
+
+/// What stops a partition that brings nearly nothing but dead letters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloodStop {
+    /// 0 is off.
+    pub records: u64,
+    pub share: f64,
+}
+
+impl FloodStop {
+    /// What is a flood, where any is.
+    pub fn terms(&self) -> Option<flood::Terms> {
+        let Self { records, share } = *self;
+        (records > 0).then_some(flood::Terms { records, share })
+    }
+}
+
+pub(super) fn flood_stop(settings: &Settings) -> Result<FloodStop, ConfigError> {
+    let share = settings.required("evaluate.flood.share", share)?;
+    Ok(FloodStop { records: settings.whole("evaluate.flood.records")?, share })
 }
 
 impl Dispatch {

@@ -325,6 +325,19 @@ const FIRST: &[KeyDoc] = &[
     ),
     of("evaluate.batch_size", whole(1, 10_000), Some("1000"), "The most events decided in one step"),
     of(
+        "evaluate.flood.records",
+        whole(0, 100_000_000),
+        Some("10000"),
+        "A partition stands, and says so, when evaluate.flood.share of its last so many records cannot be processed, instead of \
+         moving them all to the dead letters. To let it go on, set 0, which is off, and restart",
+    ),
+    of(
+        "evaluate.flood.share",
+        Kind::Text("a share from 0 to 1 such as 0.9"),
+        Some("0.9"),
+        "See evaluate.flood.records",
+    ),
+    of(
         "evaluate.on_unavailable",
         Kind::OneOf(&["hold", "dead_letter"]),
         Some("hold"),

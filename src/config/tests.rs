@@ -72,6 +72,7 @@ windows:
   store: redis
   max_lookback: 24h
   allowed_lateness: 5m
+  refill: 24h
   max_entries: 256
   outage_budget: 6h
 evaluate:
@@ -98,6 +99,9 @@ evaluate:
     directory: null
   receipts: off
   batch_size: 1000
+  flood:
+    records: 10000
+    share: 0.9
   on_unavailable: hold
   hold_for: 15m
 dispatch:
@@ -184,6 +188,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("windows.store", "memory", "memory", &[]),
     ("windows.max_lookback", "1h30m", "1h30m", &[]),
     ("windows.allowed_lateness", "0s", "0s", &[]),
+    ("windows.refill", "2h", "2h", &[]),
     ("windows.max_entries", "1", "1", &[]),
     ("windows.outage_budget", "1h", "1h", &[]),
     ("evaluate.max_event_age", "0", "0s", &[]),
@@ -207,6 +212,8 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("evaluate.candidate.directory", "./c", "./c", &[]),
     ("evaluate.receipts", "required", "required", &[]),
     ("evaluate.batch_size", "10000", "10000", &[]),
+    ("evaluate.flood.records", "0", "0", &[]),
+    ("evaluate.flood.share", "1", "1", &[]),
     ("evaluate.on_unavailable", "dead_letter", "dead_letter", &[]),
     ("evaluate.hold_for", "1m", "1m", &[]),
     ("dispatch.max_command_age", "5m", "5m", &[]),

@@ -68,7 +68,7 @@ impl RetryBudget {
 mod tests {
     use super::*;
 
-    const TERMS: Terms = Terms { share: 0.1, least: 1.0, most: 20.0 };
+    const TERMS: Terms = Terms { share: 0.1, least: 1.0, most: 200.0 };
 
     /// How many of `wanted` retries a second are made beside `first` first calls a second, in so many seconds.
     fn made(first: u32, wanted: u32, seconds: u32, works: impl Fn(u32) -> bool) -> u32 {
@@ -114,7 +114,7 @@ mod tests {
     fn savings_have_an_end_and_what_was_not_made_is_not_paid_for() {
         let mut budget = RetryBudget::new(TERMS, Duration::ZERO);
         (0..10_000).for_each(|_| budget.first());
-        assert_eq!(std::iter::from_fn(|| budget.take(Duration::ZERO).then_some(())).count(), 20);
+        assert_eq!(std::iter::from_fn(|| budget.take(Duration::ZERO).then_some(())).count(), 200);
         budget.give_back();
         assert!(budget.take(Duration::ZERO) && !budget.take(Duration::ZERO));
     }

@@ -103,6 +103,12 @@ impl Command {
         }
     }
 
+    /// The same command with its whole age before it, which has come to no end.
+    #[must_use]
+    pub fn renewed(&self, issued_at: Timestamp, max_age: Duration) -> Self {
+        Self { redrive_of: Some(self.id), issued_at, expires_at: issued_at.plus(max_age), ..self.clone() }
+    }
+
     /// The ids under which calls for its reference may be on record: its own, and that of the command it takes up again.
     pub fn attempted_as(&self) -> impl Iterator<Item = CommandId> + use<> {
         std::iter::once(self.id).chain(self.redrive_of)

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod delivery;
 pub mod event;
 pub mod evidence;
+pub mod flood;
 pub mod hindsight;
 pub mod ids;
 pub mod money;

@@ -67,6 +67,8 @@ pub enum Course {
     AsItCame,
     /// As a new command, which takes the old one up again.
     Anew,
+    /// As the same command with its whole age before it: it has no outcome yet, or one that nobody could publish.
+    Renewed,
 }
 
 /// Why a dead letter does not go back.
@@ -123,6 +125,9 @@ pub fn course(code: RejectCode, input: Input, body: Body, content: Content, forc
     }
     match (code.second_try(), input, content) {
         (SecondTry::Same { .. }, _, _) => forced(Refusal::EndsTheSame),
+        (SecondTry::May { .. }, Input::Commands, Content::Command) if code == RejectCode::StoreUnavailable => {
+            Ok(Course::Renewed)
+        }
         (SecondTry::May { .. }, Input::Commands, Content::Command) => Ok(Course::Anew),
         (SecondTry::May { .. }, Input::Commands, Content::Other) => forced(Refusal::NoCommand),
         (SecondTry::May { .. }, Input::Activity | Input::Foreign, _) => Ok(Course::AsItCame),
@@ -150,6 +155,8 @@ mod tests {
             (RejectCode::PreferencesUnavailable, Activity, Command, as_it_came),
             (RejectCode::Rejected, Commands, Command, (Ok(Course::Anew), Ok(Course::Anew))),
             (RejectCode::Expired, Commands, Command, (Ok(Course::Anew), Ok(Course::Anew))),
+            (RejectCode::StoreUnavailable, Activity, Other, as_it_came),
+            (RejectCode::StoreUnavailable, Commands, Command, (Ok(Course::Renewed), Ok(Course::Renewed))),
             (RejectCode::Expired, Commands, Other, (Err(Refusal::NoCommand), Ok(Course::AsItCame))),
             (RejectCode::InvalidJson, Commands, Other, same),
             // It reads as a command now, and a copy of it may have brought a session under its id.

@@ -91,6 +91,11 @@ catalogue! {
     GIVEN_UP: Counter "stepup_given_up_total" ["role", "reason"]
         "Records that a role gave up and put to the dead letters, for what they needed was away longer than its hold_for, by the \
          reason as in stepup_held: windows, claims, outcomes or preferences.";
+    FLOOD: Gauge "stepup_flood" ["topic", "partition"]
+        "1 while a partition stands because nearly all of its last records cannot be processed (evaluate.flood); else no series.";
+    STALLS: Counter "stepup_stalls_total" ["role"]
+        "Times that a role's Kafka client was made anew, for a partition was not read for a minute although it grew and nothing \
+         was at hand.";
     INFLIGHT: Gauge "stepup_inflight" ["role"]
         "Records that a role has taken up and not finished yet.";
     ASSIGNED_PARTITIONS: Gauge "stepup_assigned_partitions" ["role"]

@@ -86,7 +86,7 @@ impl Metrics {
         for reason in HeldReason::ALL {
             self.change_holders(role, *reason, |holders| holders);
         }
-        self.start_giving_up(role);
+        self.start_trouble(role);
         for kind in RebalanceKind::ALL {
             self.0.rebalances.with_label_values(&[role.name(), kind.name()]);
         }
@@ -312,9 +312,13 @@ impl Metrics {
         self.0.rebalances.with_label_values(&[role.name(), kind.name()]).inc();
     }
 
-    /// Redis was found empty and was filled again, from so many records.
-    pub fn refilled(&self, role: Role, records: u64) {
+    /// Redis was found empty and was filled again.
+    pub fn refilled(&self, role: Role) {
         self.0.refills.times.with_label_values(&[role.name()]).inc();
+    }
+
+    /// So many records were read for it.
+    pub fn refilled_records(&self, role: Role, records: u64) {
         self.0.refills.records.with_label_values(&[role.name()]).inc_by(records);
     }
 

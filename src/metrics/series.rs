@@ -17,6 +17,7 @@ use super::labels::{
 use super::lag::Lag;
 use super::tenants::TenantLabels;
 use super::totals::Sums;
+use super::trouble::Trouble;
 use crate::domain::decide::Decision;
 use crate::domain::outcome::{Ending, RejectCode};
 use crate::domain::trigger::{ActivityType, Trigger};
@@ -45,7 +46,7 @@ pub(super) struct Series {
     pub(super) held: IntGaugeVec,
     /// How many hold a role for a reason, by role and reason.
     pub(super) holders: Mutex<Vec<usize>>,
-    pub(super) given_up: IntCounterVec,
+    pub(super) trouble: Trouble,
     pub(super) inflight: IntGaugeVec,
     pub(super) assigned_partitions: IntGaugeVec,
     pub(super) rebalances: IntCounterVec,
@@ -56,9 +57,6 @@ pub(super) struct Series {
     pub(super) retries: Vec<IntCounter>,
     pub(super) parked: IntCounter,
     pub(super) trace_spans_dropped: IntCounter,
-    pub(super) retries_delayed: IntCounter,
-    pub(super) session_breaker: IntGaugeVec,
-    pub(super) session_breaker_opened: IntCounter,
     pub(super) lost_answers: IntCounter,
     pub(super) orphan_sessions: IntCounter,
     pub(super) paused_tenants: IntGauge,
@@ -117,7 +115,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn of(vector: IntGaugeVec) -> Self {
+    pub(super) fn of(vector: IntGaugeVec) -> Self {
         Self { vector, shown: Mutex::default() }
     }
 
@@ -183,7 +181,7 @@ impl Series {
             lag,
             held: gauges(&to, &catalogue::HELD)?,
             holders: Mutex::new(vec![0; Role::ALL.len() * HeldReason::ALL.len()]),
-            given_up: counters(&to, &catalogue::GIVEN_UP)?,
+            trouble: Trouble::new(&to)?,
             inflight: gauges(&to, &catalogue::INFLIGHT)?,
             assigned_partitions: gauges(&to, &catalogue::ASSIGNED_PARTITIONS)?,
             rebalances: counters(&to, &catalogue::REBALANCES)?,
@@ -194,9 +192,6 @@ impl Series {
             retries: each(&counters(&to, &catalogue::RETRIES)?, RetryReason::ALL, |reason| reason.name()),
             parked: counter(&to, &catalogue::PARKED)?,
             trace_spans_dropped: counter(&to, &catalogue::TRACE_SPANS_DROPPED)?,
-            retries_delayed: counter(&to, &catalogue::RETRIES_DELAYED)?,
-            session_breaker: gauges(&to, &catalogue::SESSION_BREAKER)?,
-            session_breaker_opened: counter(&to, &catalogue::SESSION_BREAKER_OPENED)?,
             lost_answers: counter(&to, &catalogue::LOST_ANSWERS)?,
             orphan_sessions: counter(&to, &catalogue::ORPHAN_SESSIONS)?,
             paused_tenants: gauge(&to, &catalogue::PAUSED_TENANTS)?,
@@ -237,11 +232,11 @@ fn registered<C: Collector + Clone + 'static>(to: &Registry, collector: C) -> Re
     Ok(collector)
 }
 
-fn counter(to: &Registry, entry: &Entry) -> Result<IntCounter, prometheus::Error> {
+pub(super) fn counter(to: &Registry, entry: &Entry) -> Result<IntCounter, prometheus::Error> {
     registered(to, IntCounter::new(entry.name, entry.help)?)
 }
 
-fn counters(to: &Registry, entry: &Entry) -> Result<IntCounterVec, prometheus::Error> {
+pub(super) fn counters(to: &Registry, entry: &Entry) -> Result<IntCounterVec, prometheus::Error> {
     registered(to, IntCounterVec::new(Opts::new(entry.name, entry.help), entry.labels)?)
 }
 
@@ -253,7 +248,7 @@ fn seconds(to: &Registry, entry: &Entry) -> Result<Gauge, prometheus::Error> {
     registered(to, Gauge::new(entry.name, entry.help)?)
 }
 
-fn gauges(to: &Registry, entry: &Entry) -> Result<IntGaugeVec, prometheus::Error> {
+pub(super) fn gauges(to: &Registry, entry: &Entry) -> Result<IntGaugeVec, prometheus::Error> {
     registered(to, IntGaugeVec::new(Opts::new(entry.name, entry.help), entry.labels)?)
 }
 

@@ -93,6 +93,7 @@ fn touch_the_rest(metrics: &Metrics) {
         metrics.set_lag(*role, "activity", 0, 7);
     }
     metrics.set_session_breaker(circuit::Standing::Open);
+    metrics.set_floods([("activity", 3)].into_iter());
 }
 
 /// The samples of a family, its own name of each and its labels without `le`.
@@ -235,8 +236,8 @@ const CALLS: &[(Call, &str, &[&str], f64)] = &[
         &["role=\"evaluate\"", "kind=\"lost\""],
         1.0,
     ),
-    (|m| m.refilled(Role::Evaluate, 7), "stepup_refills_total", &["role=\"evaluate\""], 1.0),
-    (|m| m.refilled(Role::Evaluate, 7), "stepup_refilled_records_total", &["role=\"evaluate\""], 7.0),
+    (|m| m.refilled(Role::Evaluate), "stepup_refills_total", &["role=\"evaluate\""], 1.0),
+    (|m| m.refilled_records(Role::Evaluate, 7), "stepup_refilled_records_total", &["role=\"evaluate\""], 7.0),
     (
         |m| m.committed(Role::Dispatch, CommitResult::Failed),
         "stepup_commits_total",

@@ -40,12 +40,14 @@ use crate::wire::{command, receipt, redrive, window};
 
 pub mod candidate;
 mod compactions;
+mod flood;
 pub mod guard;
 mod lost;
 mod missing;
 mod spans;
 use candidate::Beside;
 use compactions::Compactions;
+pub use flood::FloodStop;
 use guard::Guard;
 use lost::Since;
 pub use missing::Unread;
@@ -68,6 +70,8 @@ pub struct Evaluate<W, C, K, S> {
     pub kept: Kept,
     /// Whose preferences were given up.
     pub unread: Unread,
+    /// Which partitions bring nothing that can be processed.
+    pub flood: FloodStop,
     /// What is in shadow at the moment, and what is to go there.
     pub guard: Guard,
     /// Where decided batches go to be decided by the candidate preferences, if there are any.
@@ -108,7 +112,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                         batch = intake.recv() => batch,
                     };
                     match batch {
-                        Some(batch) => self.begin(batch, &due).await.map(Some),
+                        Some(batch) => self.begin(batch, &due, &progress).await.map(Some),
                         None => Ok(None),
                     }
                 },
@@ -132,9 +136,9 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     }
 
     /// Decodes a batch, looks its tenants up and records its bets.
-    async fn begin(&self, batch: Batch, due: &[Compaction]) -> Result<Recorded, Stopped> {
+    async fn begin(&self, batch: Batch, due: &[Compaction], progress: &Progress) -> Result<Recorded, Stopped> {
         failpoint::pass(Step::EvaluateTaken);
-        let mut recorded = self.decode(batch);
+        let mut recorded = self.read_in(batch, progress);
         self.look_up(&mut recorded).await?;
         failpoint::pass(Step::EvaluateLookedUp);
         self.record(&mut recorded, due).await?;

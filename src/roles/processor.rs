@@ -12,7 +12,7 @@ use super::controls::{self, Board, Known};
 use super::dispatch::Dispatch;
 use super::evaluate::candidate::{Beside, Candidate};
 use super::evaluate::guard::Guard;
-use super::evaluate::{Evaluate, Unread};
+use super::evaluate::{Evaluate, FloodStop, Unread};
 use super::hold::Holder;
 use super::refill::{Decisions, Filled, FixedOutcomes, Kept};
 use super::walk::Ledgers;
@@ -119,6 +119,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             metrics: self.metrics.clone(),
             holder: self.holder(Role::Evaluate).under(config.evaluate.unavailable.terms()),
             unread: Unread::default(),
+            flood: FloodStop::new(config.evaluate.flood.terms(), self.metrics.clone(), self.health.clone()),
             guard: Guard::new(&config.evaluate, started.controls.clone(), self.metrics.clone()),
             candidate: self.candidate(&started.side)?,
             traces: self.traces.clone(),
@@ -131,7 +132,9 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
         let (holder, unread, side) = (role.holder.clone(), role.unread.clone(), started.side.clone());
         tokio::spawn(background::look_for_store(self.store.clone(), holder.clone(), side.clone()));
         tokio::spawn(background::look_for_preferences(Arc::clone(preferences), unread, holder, side));
-        let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health);
+        let flood = role.flood.clone();
+        let gone = move |topic: &str, partition| flood.gone(topic, partition);
+        let observer = wiring::observer(Role::Evaluate, &self.metrics, &self.health, gone);
         let mut consumer = Consumer::start(wiring::evaluate_input(config), observer).context("kafka")?;
         let activity = consumer.lanes.remove(0);
         let (progress, stop) = (consumer.progress.clone(), self.stop.clone());
@@ -220,7 +223,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
         };
         let (holder, side) = (role.holder.clone(), started.side.clone());
         tokio::spawn(background::look_for_store(self.store.clone(), holder, side));
-        let observer = wiring::observer(Role::Dispatch, &self.metrics, &self.health);
+        let observer = wiring::observer(Role::Dispatch, &self.metrics, &self.health, |_, _| {});
         let mut consumer = Consumer::start(wiring::dispatch_input(config), observer).context("kafka")?;
         let commands = consumer.lanes.remove(0);
         let retries = consumer.lanes.remove(0);

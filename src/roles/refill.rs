@@ -64,7 +64,7 @@ pub struct Kept {
 impl Kept {
     pub fn new<S: Marks + 'static, F: Fill + 'static>(store: S, part: Part, fill: F, holder: Holder) -> Self {
         let watch = Watch::default();
-        let one = tokio::sync::Mutex::new(IsWorking::default());
+        let one = tokio::sync::Mutex::new(Filling::default());
         Self { watch: watch.clone(), refill: Arc::new(Refill { store, part, fill, holder, watch, one }) }
     }
 
@@ -116,26 +116,30 @@ struct Refill<S, F> {
     holder: Holder,
     watch: Watch,
     /// Of this process only one fills at a time.
-    one: tokio::sync::Mutex<IsWorking>,
+    one: tokio::sync::Mutex<Filling>,
 }
 
-/// Whether this process has worked with the store before.
 #[derive(Debug, Clone, Copy, Default)]
-struct IsWorking(bool);
+struct Filling {
+    /// This process has worked with the store before.
+    has_worked: bool,
+    /// The number of a filling that came to no end. It is taken up again under it, for no other may begin meanwhile.
+    number: Option<Era>,
+}
 
 impl<S: Marks, F: Fill> Ensure for Refill<S, F> {
     fn ensure(&self) -> BoxFuture<'_, Result<Era, Unfilled>> {
         async {
-            let mut working = self.one.lock().await;
+            let mut filling = self.one.lock().await;
             if let Some(era) = self.watch.era() {
                 return Ok(era);
             }
             let era = match self.store.marked(self.part).await? {
                 Marked::Whole(era) => era,
-                Marked::Lost => self.fill_again(*working).await?,
+                Marked::Lost => self.fill_again(&mut filling).await?,
             };
             self.watch.begin(era);
-            *working = IsWorking(true);
+            filling.has_worked = true;
             Ok(era)
         }
         .boxed()
@@ -165,8 +169,8 @@ impl<S: Marks, F: Fill> Ensure for Refill<S, F> {
 }
 
 impl<S: Marks, F: Fill> Refill<S, F> {
-    async fn fill_again(&self, working: IsWorking) -> Result<Era, Unfilled> {
-        let number = Era(NonZeroU64::MIN | rand::random::<u64>());
+    async fn fill_again(&self, filling: &mut Filling) -> Result<Era, Unfilled> {
+        let number = *filling.number.get_or_insert_with(|| Era(NonZeroU64::MIN | rand::random::<u64>()));
         if !self.store.begin_filling(self.part, number).await? {
             return Err(Unfilled::ByAnother);
         }
@@ -174,7 +178,7 @@ impl<S: Marks, F: Fill> Refill<S, F> {
         let _held = self.holder.metrics.hold(role, HeldReason::Refill);
         let course = Course {
             holder: &self.holder,
-            working,
+            has_worked: filling.has_worked,
             renew: &|| self.store.go_on_filling(self.part, number).boxed(),
             renewed: std::sync::Mutex::new(Instant::now()),
         };
@@ -185,8 +189,10 @@ impl<S: Marks, F: Fill> Refill<S, F> {
         if !self.store.end_filling(self.part, number).await? {
             return Err(Unfilled::LostAgain);
         }
+        filling.number = None;
         if records > 0 {
-            self.holder.metrics.refilled(role, records);
+            self.holder.metrics.refilled(role);
+            self.holder.metrics.refilled_records(role, records);
             tracing::warn!(%role, records, "redis had lost what it kept; it was filled again from the topics");
         }
         self.holder.health.ready(role, Dependency::Redis);
@@ -197,7 +203,7 @@ impl<S: Marks, F: Fill> Refill<S, F> {
 /// A filling under way.
 pub struct Course<'a> {
     holder: &'a Holder,
-    working: IsWorking,
+    has_worked: bool,
     renew: &'a (dyn Fn() -> BoxFuture<'a, Result<bool, StoreError>> + Send + Sync),
     renewed: std::sync::Mutex<Instant>,
 }
@@ -227,7 +233,7 @@ impl Course<'_> {
 
     /// Waits until everybody has noticed and committed, unless nobody has worked yet.
     pub async fn settle(&self, has_begun: bool) -> anyhow::Result<()> {
-        if has_begun || self.working.0 { self.wait(SETTLING).await } else { Ok(()) }
+        if has_begun || self.has_worked { self.wait(SETTLING).await } else { Ok(()) }
     }
 
     /// Lets time pass.

@@ -299,20 +299,27 @@ impl preferences::Observer for Lookups {
     }
 }
 
-/// Tells metrics and health what happens to a role's consumer.
-pub fn observer(role: Role, metrics: &Metrics, health: &Health) -> Arc<dyn Observer> {
-    Arc::new(Watcher { role, metrics: metrics.clone(), health: health.clone(), lost: Mutex::default() })
+/// Tells metrics and health what happens to a role's consumer, and `gone` which partitions went.
+pub fn observer(
+    role: Role,
+    metrics: &Metrics,
+    health: &Health,
+    gone: impl Fn(&str, i32) + Send + Sync + 'static,
+) -> Arc<dyn Observer> {
+    let (metrics, health) = (metrics.clone(), health.clone());
+    Arc::new(Watcher { role, metrics, health, gone, lost: Mutex::default() })
 }
 
-struct Watcher {
+struct Watcher<G> {
     role: Role,
     metrics: Metrics,
     health: Health,
+    gone: G,
     /// The positions that are lost, while their partitions stand.
     lost: Mutex<Option<(Vec<String>, Held)>>,
 }
 
-impl Observer for Watcher {
+impl<G: Fn(&str, i32) + Send + Sync> Observer for Watcher<G> {
     fn polled(&self) {
         self.health.heartbeat(self.role);
     }
@@ -336,6 +343,7 @@ impl Observer for Watcher {
 
     fn gone(&self, topic: &str, partition: i32) {
         self.metrics.forget_partition(self.role, topic, partition);
+        (self.gone)(topic, partition);
         // Whoever gets the partition next finds out for himself whether its position is there.
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((partitions, _)) = lost.as_mut() {
@@ -362,6 +370,10 @@ impl Observer for Watcher {
 
     fn well(&self) {
         self.health.ready(self.role, Dependency::Kafka);
+    }
+
+    fn stalled(&self, _partition: &str) {
+        self.metrics.stalled(self.role);
     }
 
     fn position_lost(&self, partitions: &[String]) {

@@ -140,3 +140,39 @@ fn a_tenant_whose_preferences_are_away_too_long_holds_up_nobody_else_for_ever() 
     wait_until(PATIENCE, "the bad one is well", || stack.read("commands").len() == 3);
     assert_eq!(letters(&stack, "preferences_unavailable").len(), 2);
 }
+
+#[test]
+fn a_partition_of_nothing_but_poison_stands_while_the_others_go_on_and_is_let_go_on_by_the_configuration() {
+    let stack = Stack::new("flood", 2, &[("acme", ON)]).with("evaluate: { flood: { records: 500 }, batch_size: 100 }");
+    let mut processor = stack.run("evaluate");
+    let poison: Vec<(i32, String)> = (0..2_000).map(|number| (0, format!("poison {number}"))).collect();
+    let good = |from: usize| {
+        let event = move |number| (1, one("acme", &format!("good-{number}"), "password_change").1);
+        (from..from + 300).map(event).collect::<Vec<(i32, String)>>()
+    };
+    let produce = |records: &[(i32, String)]| {
+        services::produce_to(&stack.brokers, &stack.topic("activity"), records);
+    };
+    produce(&good(0));
+    produce(&poison);
+    produce(&good(300));
+    wait_until(PATIENCE, "the partition stands", || processor.metric("stepup_flood", &["partition=\"0\""]) == 1.0);
+    let ready = processor.page("/readyz").unwrap_err();
+    assert!(ready.contains("input") && ready.contains("cannot be processed"), "{ready}");
+    wait_until(PATIENCE, "the other one goes on", || stack.read("commands").len() == 600);
+    produce(&good(600));
+    wait_until(PATIENCE, "and on", || stack.read("commands").len() == 900);
+    let letters = stack.read("dead-letters").len();
+    assert!((400..500).contains(&letters), "{letters} dead letters: those before the flood was one");
+    wait_until(PATIENCE, "its lag is told", || {
+        processor.metric("stepup_consumer_lag", &["evaluate", "partition=\"0\""]) == (2_000 - letters) as f64
+    });
+    assert!(processor.process.stderr().contains("evaluate.flood.records"), "{}", processor.process.stderr());
+
+    processor.process.sigterm();
+    assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
+    let processor = stack.run_with("evaluate", &[("STEPUP__EVALUATE__FLOOD__RECORDS", "0")]);
+    wait_until(PATIENCE, "all are in the dead letters", || stack.read("dead-letters").len() == 2_000);
+    processor.until_ready();
+    assert_eq!(stack.read("commands").len(), 900, "and nothing was done twice");
+}

@@ -21,6 +21,7 @@ use super::{ClientError, Connection};
 mod callbacks;
 mod group;
 mod progress;
+mod stalls;
 mod thread;
 use callbacks::GroupContext;
 use group::Group;

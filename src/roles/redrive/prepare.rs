@@ -82,7 +82,8 @@ pub(super) fn prepare(letter: &Letter, asked: &Asked, topics: &Topics, max_age: 
             let new = old.redriven(now, max_age);
             (anew(&new, topics), Name::Command(new.id))
         }
-        (Ok(Course::AsItCame | Course::Anew), _) => {
+        (Ok(Course::Renewed), Some(old)) => (anew(&old.renewed(now, max_age), topics), Name::Command(old.id)),
+        (Ok(Course::AsItCame | Course::Anew | Course::Renewed), _) => {
             let digest = Sha256::of(letter.payload.as_deref().unwrap_or_default());
             (as_it_came(letter, &told, input, asked, topics), Name::Bytes(digest.0))
         }

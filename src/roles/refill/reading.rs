@@ -18,8 +18,8 @@ use crate::edge::kafka::tail;
 const STEP: usize = 1_000;
 /// Steps that may wait to be taken.
 const AHEAD: usize = 4;
-/// How long the brokers are waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the brokers are waited for before the whole is tried again: a question asked of one that went is never answered.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) type Step = Vec<(Source, Vec<u8>)>;
 

@@ -72,6 +72,24 @@ pub fn add_partitions(brokers: &str, name: &str, partitions: usize) {
 /// Writes records with these keys and payloads in their order, and waits for the acknowledgements. Gives back where
 /// each stands: its partition and offset.
 pub fn produce(brokers: &str, topic: &str, records: &[(impl AsRef<[u8]>, impl AsRef<[u8]>)]) -> Vec<(i32, i64)> {
+    send(
+        brokers,
+        topic,
+        records.iter().map(|(key, payload)| FutureRecord::to(topic).key(key.as_ref()).payload(payload.as_ref())),
+    )
+}
+
+/// The same without keys, each to the partition that stands before it.
+pub fn produce_to(brokers: &str, topic: &str, records: &[(i32, impl AsRef<[u8]>)]) -> Vec<(i32, i64)> {
+    let record = |partition, payload| FutureRecord::<[u8], [u8]>::to(topic).partition(partition).payload(payload);
+    send(brokers, topic, records.iter().map(|(partition, payload)| record(*partition, payload.as_ref())))
+}
+
+fn send<'a>(
+    brokers: &str,
+    topic: &str,
+    records: impl Iterator<Item = FutureRecord<'a, [u8], [u8]>>,
+) -> Vec<(i32, i64)> {
     let producer: FutureProducer = config(brokers)
         .set("acks", "all")
         .set("enable.idempotence", "true")
@@ -80,9 +98,7 @@ pub fn produce(brokers: &str, topic: &str, records: &[(impl AsRef<[u8]>, impl As
         .create()
         .expect("a producer");
     let sent: Vec<_> = records
-        .iter()
-        .map(|(key, payload)| {
-            let record = FutureRecord::to(topic).key(key.as_ref()).payload(payload.as_ref());
+        .map(|record| {
             producer.send_result(record).unwrap_or_else(|(error, _)| panic!("{topic} takes no record: {error}"))
         })
         .collect();

@@ -178,13 +178,15 @@ impl ClientContext for GroupContext {
             self.heard.forget();
             self.group.observer().well();
         }
-        if self.group.is_paused() {
-            return;
-        }
+        let is_paused = self.group.is_paused();
         let positions = self.group.positions();
         for (name, number) in self.group.all_owned() {
             let partition = statistics.topics.get(name.as_ref()).and_then(|topic| topic.partitions.get(&number));
             let Some(partition) = partition else { continue };
+            self.group.fetching(&name, number, partition.next_offset);
+            if is_paused {
+                continue;
+            }
             // The client has no lag to tell before the first commit, however much there is.
             let stands = || positions.iter().find(|(topic, own, _)| *topic == name && *own == number);
             if partition.consumer_lag >= 0 {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::super::offsets::OffsetTracker;
 use super::super::records::{Batch, Position};
 use super::progress::{Observer, Settled};
+use super::stalls::Idle;
 use super::{StartAt, offsets_of};
 
 pub(super) struct Group {
@@ -28,6 +29,8 @@ pub(super) struct Group {
     paused: AtomicBool,
     /// Whether partitions are waited for that are about to go.
     leaving: AtomicBool,
+    /// Whether partitions were stopped since this was last asked.
+    stops: AtomicBool,
 }
 
 #[derive(Default)]
@@ -41,6 +44,10 @@ struct State {
 struct Owned {
     epoch: u64,
     tracker: OffsetTracker,
+    /// The next offset that the client fetches, as it last told.
+    fetching: i64,
+    /// Nothing more of it is to be read.
+    stopped: bool,
 }
 
 impl Group {
@@ -54,6 +61,7 @@ impl Group {
             version: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            stops: AtomicBool::new(false),
         }
     }
 
@@ -107,9 +115,45 @@ impl Group {
         std::mem::take(&mut self.state().assigned)
     }
 
+    /// Those partitions of topics that are not stopped.
     pub(super) fn owned(&self, topics: &[String]) -> Vec<(Arc<str>, i32)> {
         let state = self.state();
-        state.partitions.keys().filter(|(topic, _)| topics.iter().any(|own| **own == **topic)).cloned().collect()
+        let reads = |((topic, _), owned): &(&(Arc<str>, i32), &Owned)| {
+            !owned.stopped && topics.iter().any(|own| **own == **topic)
+        };
+        state.partitions.iter().filter(reads).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Partitions of which nothing more is to be read.
+    pub(super) fn stopped(&self) -> Vec<(Arc<str>, i32)> {
+        let state = self.state();
+        state.partitions.iter().filter(|(_, owned)| owned.stopped).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        self.state().partitions.values().any(|owned| owned.stopped)
+    }
+
+    pub(super) fn take_stops(&self) -> bool {
+        self.stops.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes note of how far the client has fetched a partition.
+    pub(super) fn fetching(&self, topic: &Arc<str>, partition: i32, next: i64) {
+        if let Some(owned) = self.state().partitions.get_mut(&(Arc::clone(topic), partition)) {
+            owned.fetching = next;
+        }
+    }
+
+    /// The partitions of topics that are read and of which nothing is at hand.
+    pub(super) fn idle(&self, topics: &[String]) -> Vec<Idle> {
+        let state = self.state();
+        let of = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| {
+            let reads = !owned.stopped && owned.tracker.open() == 0 && topics.iter().any(|own| **own == **topic);
+            let next = owned.tracker.stands_at().filter(|_| reads)?;
+            Some(Idle { topic: Arc::clone(topic), partition: *partition, next, fetching: owned.fetching })
+        };
+        state.partitions.iter().filter_map(of).collect()
     }
 
     pub(super) fn all_owned(&self) -> Vec<(Arc<str>, i32)> {
@@ -153,7 +197,7 @@ impl Group {
             let epoch = state.epochs;
             let fresh = pinned.iter().any(|(own, number)| *own == topic && *number == partition);
             let tracker = if fresh { OffsetTracker::pinned(position) } else { OffsetTracker::starting_at(position) };
-            state.partitions.insert((topic.into(), partition), Owned { epoch, tracker });
+            state.partitions.insert((topic.into(), partition), Owned { epoch, tracker, fetching: -1, stopped: false });
         }
         state.assigned = true;
         self.version.fetch_add(1, Ordering::Release);
@@ -282,6 +326,14 @@ impl Group {
         }
         drop(state);
         self.finished.notify_all();
+    }
+
+    pub(super) fn stop(&self, position: &Position) {
+        if let Some(owned) = self.state().owned(position)
+            && !std::mem::replace(&mut owned.stopped, true)
+        {
+            self.stops.store(true, Ordering::Release);
+        }
     }
 
     pub(super) fn is_leaving(&self) -> bool {

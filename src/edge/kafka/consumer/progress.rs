@@ -26,6 +26,8 @@ pub trait Observer: Send + Sync {
     fn well(&self);
     /// These positions are outside of what the brokers hold. Their partitions stand until somebody decides.
     fn position_lost(&self, partitions: &[String]);
+    /// This partition is not read although it grows. The client is made anew.
+    fn stalled(&self, _partition: &str) {}
 }
 
 /// What became of a record that was reported finished.
@@ -51,6 +53,11 @@ impl Progress {
     /// All effects of these records are acknowledged. Of a partition that went elsewhere nothing is taken note of.
     pub fn finish<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
         self.group.finish(positions);
+    }
+
+    /// Nothing more of the partition that this record is of is read, as long as it is ours; its position stays where it is.
+    pub fn stop(&self, position: &Position) {
+        self.group.stop(position);
     }
 
     /// Whether partitions are about to go and are only waited for because of what is open.

@@ -15,6 +15,7 @@ use super::super::headers::headers;
 use super::super::records::{Batch, Position};
 use super::callbacks::GroupContext;
 use super::group::{self, Group};
+use super::stalls::{Idle, Stalls};
 use super::{ConsumerSettings, LaneSettings, create};
 
 /// The most bytes of one batch.
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LOOK_BUDGET: Duration = Duration::from_secs(2);
 /// How often the end of partitions is asked for while they are paused.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked at whether a partition is not read.
+const WATCH_EVERY: Duration = Duration::from_secs(15);
 /// How long a client is not made anew after it met a fatal error.
 const FATAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -60,6 +63,14 @@ enum End {
     Fatal,
     /// What the client was made with is refused, and there is something else to try.
     Outdated,
+}
+
+fn list_of(partitions: &[(Arc<str>, i32)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
 }
 
 impl Thread {
@@ -121,11 +132,15 @@ impl Thread {
         let mut lanes: Vec<Lane> = senders.iter().map(lane).collect();
         let mut last_store = Instant::now();
         let mut last_look = Instant::now();
+        let (mut stalls, mut last_watch) = (Stalls::default(), Instant::now());
         let mut known = None;
         while !self.stopping() {
             self.group.observer().polled();
             if self.group.take_assigned() {
                 self.pause_again(consumer, &lanes);
+            }
+            if self.group.take_stops() {
+                self.pause_all(consumer, self.group.stopped());
             }
             let waiting = lanes.iter().any(|lane| !lane.hand.is_empty());
             let patience = if waiting { self.settings.linger } else { Duration::from_millis(100) };
@@ -150,10 +165,16 @@ impl Thread {
                     return End::Outdated;
                 }
             }
-            self.group.set_paused(lanes.iter().any(|lane| lane.paused));
+            self.group.set_paused(lanes.iter().any(|lane| lane.paused) || self.group.has_stopped());
             if self.group.is_paused() && last_look.elapsed() >= LOOK_EVERY {
                 self.measure_lag(consumer);
                 last_look = Instant::now();
+            }
+            if last_watch.elapsed() >= WATCH_EVERY {
+                last_watch = Instant::now();
+                if self.is_stalled(consumer, &lanes, &mut stalls) {
+                    return End::Fatal;
+                }
             }
         }
         End::Stopped
@@ -233,14 +254,47 @@ impl Thread {
     }
 
     fn set_paused(&self, consumer: &BaseConsumer<GroupContext>, lane: &LaneSettings, paused: bool) {
-        let mut partitions = TopicPartitionList::new();
-        for (topic, partition) in self.group.owned(&lane.topics) {
-            partitions.add_partition(&topic, partition);
+        let partitions = self.group.owned(&lane.topics);
+        if paused {
+            return self.pause_all(consumer, partitions);
         }
-        let done = if paused { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
-        if let Err(error) = done {
-            tracing::warn!(%error, paused, "Kafka partitions could not be paused or resumed");
+        if let Err(error) = consumer.resume(&list_of(&partitions)) {
+            tracing::warn!(%error, "Kafka partitions could not be resumed");
         }
+    }
+
+    fn pause_all(&self, consumer: &BaseConsumer<GroupContext>, partitions: Vec<(Arc<str>, i32)>) {
+        if let Err(error) = consumer.pause(&list_of(&partitions)) {
+            tracing::warn!(%error, "Kafka partitions could not be paused");
+        }
+    }
+
+    /// Whether a partition is not read although it grows and nothing of it is at hand.
+    fn is_stalled(&self, consumer: &BaseConsumer<GroupContext>, lanes: &[Lane], stalls: &mut Stalls) -> bool {
+        let mut idle = Vec::new();
+        for (lane, settings) in lanes.iter().zip(&self.settings.lanes).filter(|(lane, _)| !lane.paused) {
+            let in_hand = |one: &Idle| {
+                let mut positions = lane.hand.iter().map(|record| record.position);
+                positions.any(|position| position.partition == one.partition && position.topic == one.topic)
+            };
+            idle.extend(self.group.idle(&settings.topics).into_iter().filter(|one| !in_hand(one)));
+        }
+        let deadline = Instant::now() + LOOK_BUDGET;
+        for one in stalls.look(idle) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok((low, high)) = consumer.fetch_watermarks(&one.topic, one.partition, left) else { return false };
+            if stalls.holds(&one, low, high, Instant::now()) {
+                let partition = format!("{}[{}]@{}", one.topic, one.partition, one.next);
+                tracing::error!(
+                    partition,
+                    end = high,
+                    "a partition grows and is not read; the Kafka client is made anew"
+                );
+                self.group.observer().stalled(&partition);
+                return true;
+            }
+        }
+        false
     }
 
     fn trouble(&self, consumer: &BaseConsumer<GroupContext>, error: &KafkaError) -> Option<End> {
