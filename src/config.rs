@@ -136,6 +136,8 @@ pub struct Redis {
     pub password: Option<Secret>,
     pub password_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
+    /// What is written counts once so many replicas have it.
+    pub wait_replicas: usize,
     pub key_prefix: String,
 }
 

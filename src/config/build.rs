@@ -85,6 +85,7 @@ fn redis(settings: &Settings) -> Result<Redis, ConfigError> {
         password: settings.optional("redis.password", |text| short(text, 4_096).map(Secret::from))?,
         password_file: settings.optional("redis.password_file", path)?,
         ca_file: settings.optional("redis.ca_file", path)?,
+        wait_replicas: settings.whole("redis.wait_replicas")?,
         key_prefix: settings.required("redis.key_prefix", |text| {
             let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             short(text, 32).filter(|text| text.bytes().all(allowed))

@@ -120,6 +120,7 @@ fn redis(redis: &Redis) -> Lines {
         ("redis.password", redis.password.as_ref().map(|_| mask::MASK.to_owned()).into()),
         ("redis.password_file", redis.password_file.as_deref().into()),
         ("redis.ca_file", redis.ca_file.as_deref().into()),
+        ("redis.wait_replicas", redis.wait_replicas.into()),
         ("redis.key_prefix", redis.key_prefix.as_str().into()),
     ]
 }

@@ -135,6 +135,12 @@ const FIRST: &[KeyDoc] = &[
         None,
         "The PEM file of the certificate authorities to trust, in place of the system's",
     ),
+    of(
+        "redis.wait_replicas",
+        whole(0, 9),
+        Some("0"),
+        "What is written counts only once so many replicas have it, so that a failover loses nothing of it; 0 for none",
+    ),
     of("redis.key_prefix", Kind::Text("1 to 32 of a–z 0–9 -"), Some("stepup"), "How the names of our keys begin"),
     of(
         "preferences.source",

@@ -44,6 +44,7 @@ redis:
   password: null
   password_file: null
   ca_file: null
+  wait_replicas: 0
   key_prefix: stepup
 preferences:
   source: http
@@ -163,6 +164,7 @@ const EVERY_KEY: &[(&str, &str, &str, Variables<'_>)] = &[
     ("redis.password", "[hunter2", "\"***\"", &[]),
     ("redis.password_file", "/run/p", "/run/p", &[]),
     ("redis.ca_file", "ca.pem", "ca.pem", &[("STEPUP__REDIS__URL", "rediss://r")]),
+    ("redis.wait_replicas", "2", "2", &[]),
     ("redis.key_prefix", "su-2", "su-2", &[]),
     ("preferences.source", "directory", "directory", &[("STEPUP__PREFERENCES__DIRECTORY", "./p")]),
     ("preferences.url", "http://p/?a=b", "\"http://p/?a=b\"", &[]),
@@ -502,12 +504,12 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
     (
         "+redis:\n  pasword: hunter2",
         &[],
-        "config.yaml:5: redis.pasword: unknown key, did you mean password? allowed here: url, cluster, username, password, password_file, ca_file, key_prefix",
+        "config.yaml:5: redis.pasword: unknown key, did you mean password? allowed here: url, cluster, username, password, password_file, ca_file, wait_replicas, key_prefix",
     ),
     (
         "+redis: redis://:hunter2@h",
         &[],
-        "config.yaml:4: redis: is a section, not a value; keys allowed in it: url, cluster, username, password, password_file, ca_file, key_prefix",
+        "config.yaml:4: redis: is a section, not a value; keys allowed in it: url, cluster, username, password, password_file, ca_file, wait_replicas, key_prefix",
     ),
     (
         "kafka.brokers: x",

@@ -118,6 +118,7 @@ pub fn redis(config: &Config, metrics: &Metrics) -> RedisStore {
         password: redis.password.clone(),
         password_file: redis.password_file.clone(),
         ca_file: redis.ca_file.clone(),
+        wait_replicas: redis.wait_replicas,
         key_prefix: redis.key_prefix.clone(),
         ..RedisSettings::new(servers)
     };

@@ -10,6 +10,7 @@ use serde_json::Value;
 use stepup::roles::session_api::{self, Simulator, SimulatorSettings};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::services::free_port;
 use crate::services::{self, Record, StepupProcess, create_topic, read_all, unique, wait_for};
 
 /// Long enough for anything that is not broken, on a busy machine with two cores.
@@ -240,10 +241,6 @@ fn get(url: &str) -> Result<String, String> {
         let text = answer.text().await.map_err(|error| error.to_string())?;
         if status.is_success() { Ok(text) } else { Err(format!("{status}: {text}")) }
     })
-}
-
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// An event as its sender writes it, keyed by its customer. `more` are further fields, beginning with a comma.

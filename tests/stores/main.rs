@@ -12,4 +12,5 @@ mod given;
 mod marks;
 mod peek;
 mod properties;
+mod replicas;
 mod server;

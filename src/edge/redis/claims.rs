@@ -28,7 +28,7 @@ impl Claims for RedisStore {
                 .arg(ttl_millis(ask.ttl));
             pipelines.add(key.bucket, command, Answer::Wanted(place));
         }
-        let answers = self.call(CLAIM, pipelines).await?;
+        let answers = self.write(CLAIM, pipelines).await?;
         let answers: Result<Vec<_>, Failure> = answers.into_iter().map(answer_of).collect();
         answers.map_err(|failure| failure.into_store_error(CLAIM.action))
     }

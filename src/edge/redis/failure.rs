@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Redis(RedisError),
     #[error("{what} was not done in time")]
     TimedOut { what: &'static str },
+    #[error("{has} replicas have what was written, and redis.wait_replicas is {wanted}")]
+    TooFewReplicas { has: usize, wanted: usize },
     /// A person mends it. The sentence holds nothing of what is stored, and no credentials.
     #[error("{0}")]
     Broken(String),
@@ -41,7 +43,9 @@ impl Failure {
     pub(super) fn into_store_error(self, action: &'static str) -> StoreError {
         match self {
             Self::Broken(reason) => StoreError::Broken { action, reason },
-            Self::Redis(_) | Self::TimedOut { .. } => StoreError::Unavailable { action, source: Box::new(self) },
+            Self::Redis(_) | Self::TimedOut { .. } | Self::TooFewReplicas { .. } => {
+                StoreError::Unavailable { action, source: Box::new(self) }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
--- Replaces a mark that is still the one expected, and gives it a time to live.
+-- Replaces a mark that is still the one expected, and gives it a time to live; or takes it away.
 -- KEYS[1]  the mark
--- ARGV     the mark expected, the mark to stand, its time to live in milliseconds
+-- ARGV     the mark expected, the mark to stand or '' for none, its time to live in milliseconds
 -- Answers 1 where it was replaced, 0 where another one stands or none.
 local ttl = tonumber(ARGV[3])
 if #KEYS ~= 1 or #ARGV ~= 3 or not ttl or ttl < 1 then
@@ -12,6 +12,9 @@ if type(standing) == 'table' then
 end
 if standing ~= ARGV[1] then
   return 0
+end
+if ARGV[2] == '' then
+  return redis.call('DEL', KEYS[1])
 end
 local written = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ttl)
 if type(written) == 'table' and written.err then

@@ -69,8 +69,7 @@ impl Marks for RedisStore {
         let done = all_done(marks.iter()).map_err(|failure| failure.into_store_error(WHOLE.action))?;
         let lock = Keys::filling(&self.prefix, part);
         let mut pipelines = self.pipelines();
-        let soon = std::time::Duration::from_millis(1);
-        pipelines.add(lock.bucket, swap(&lock.name, number, "done", soon), Answer::Checked);
+        pipelines.add(lock.bucket, swap(&lock.name, number, "", FILLING_FOR), Answer::Checked);
         // Where this is lost, the lock ends by itself.
         let _ = self.unwatched_call(WHOLE, pipelines).await;
         Ok(done)

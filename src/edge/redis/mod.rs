@@ -46,6 +46,8 @@ pub struct RedisSettings {
     pub password_file: Option<PathBuf>,
     /// PEM certificates to trust instead of the system's; only with `rediss://`.
     pub ca_file: Option<PathBuf>,
+    /// What is written counts only once so many replicas have it.
+    pub wait_replicas: usize,
     /// First part of every key, without braces: they would move the hash tag of a cluster.
     pub key_prefix: String,
     /// The longest a call may take once there is a connection.
@@ -72,6 +74,7 @@ impl RedisSettings {
             password: None,
             password_file: None,
             ca_file: None,
+            wait_replicas: 0,
             key_prefix: "stepup".to_owned(),
             response_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(5),
@@ -101,6 +104,7 @@ pub type Observe = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 pub struct RedisStore {
     connection: Connection,
     prefix: Arc<str>,
+    wait_replicas: usize,
     keys: Arc<Keys>,
     observe: Observe,
     /// What every call must find whole.
@@ -133,7 +137,15 @@ impl RedisStore {
     pub fn new(settings: RedisSettings) -> Self {
         let prefix: Arc<str> = settings.key_prefix.as_str().into();
         let keys = Arc::new(Keys::new(&prefix, Scope::Live));
-        Self { connection: Connection::new(settings), prefix, keys, observe: Arc::new(|_, _| {}), watch: None }
+        let wait_replicas = settings.wait_replicas;
+        Self {
+            connection: Connection::new(settings),
+            prefix,
+            wait_replicas,
+            keys,
+            observe: Arc::new(|_, _| {}),
+            watch: None,
+        }
     }
 
     /// The same store, telling `observe` how long its calls take.
@@ -180,6 +192,27 @@ impl RedisStore {
         Ok(all)
     }
 
+    /// The same for what must not be lost: where replicas are to be waited for, it fails as unavailable unless they have it.
+    async fn write(&self, operation: Operation, mut pipelines: Pipelines) -> Result<Vec<Value>, StoreError> {
+        if self.wait_replicas == 0 {
+            return self.call(operation, pipelines).await;
+        }
+        let first = pipelines.add_to_each(|_| {
+            let mut wait = ::redis::cmd("WAIT");
+            wait.arg(self.wait_replicas).arg(LONGEST_WAIT.as_millis() as u64);
+            wait
+        });
+        let mut answers = self.call(operation, pipelines).await?;
+        for answer in answers.split_off(first) {
+            let has = if let Value::Int(replicas) = answer { usize::try_from(replicas).unwrap_or(0) } else { 0 };
+            if has < self.wait_replicas {
+                let failure = Failure::TooFewReplicas { has, wanted: self.wait_replicas };
+                return Err(failure.into_store_error(operation.action));
+            }
+        }
+        Ok(answers)
+    }
+
     async fn unwatched_call(&self, operation: Operation, pipelines: Pipelines) -> Result<Vec<Value>, StoreError> {
         self.observed_call(operation, pipelines.send(&self.connection)).await
     }
@@ -197,6 +230,9 @@ impl RedisStore {
         answer
     }
 }
+
+/// How long replicas are waited for, within the time that a call may take.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The first policy that evicts, or else the first.
 fn first_evicting(policies: impl Iterator<Item = String>) -> Option<String> {

@@ -37,7 +37,7 @@ impl Outcomes for RedisStore {
         let mut pipelines = self.pipelines();
         pipelines.add(key.bucket, set_if_absent(&key.name, record), Answer::Checked);
         pipelines.add(key.bucket, get(&key.name), Answer::Wanted(0));
-        let standing = self.call(FIX, pipelines).await?.pop().unwrap_or(Value::Nil);
+        let standing = self.write(FIX, pipelines).await?.pop().unwrap_or(Value::Nil);
         // Nothing stands where a record ended between the two commands; the next call fixes ours.
         let gone = || Failure::Redis(RedisError::from(io::Error::from(io::ErrorKind::Interrupted)));
         bytes_or_nil(standing)
@@ -56,7 +56,7 @@ impl Outcomes for RedisStore {
         let mut pipelines = self.pipelines();
         pipelines.add(key.bucket, set_if_absent(&key.name, &mark), Answer::Checked);
         pipelines.add(key.bucket, get(&key.name), Answer::Wanted(0));
-        let standing = self.call(BEGIN, pipelines).await?.pop().unwrap_or(Value::Nil);
+        let standing = self.write(BEGIN, pipelines).await?.pop().unwrap_or(Value::Nil);
         let standing = bytes_or_nil(standing).map_err(|failure| failure.into_store_error(BEGIN.action))?;
         Ok(if standing.is_some_and(|standing| standing == mark) {
             EarlierAttempt::None

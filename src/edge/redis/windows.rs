@@ -22,7 +22,7 @@ impl Windows for RedisStore {
         for (place, bets) in batch.iter().enumerate() {
             self.add_bets(&mut pipelines, bets, place);
         }
-        let logs = self.call(RECORD, pipelines).await?;
+        let logs = self.write(RECORD, pipelines).await?;
         let logs: Result<Vec<_>, Failure> = logs.into_iter().map(log_of).collect();
         logs.map_err(|failure| failure.into_store_error(RECORD.action))
     }

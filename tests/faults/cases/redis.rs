@@ -146,7 +146,10 @@ fn restarted_empty(trial: &Trial<'_>) -> Figures {
 
 fn fails_over(trial: &Trial<'_>) -> Figures {
     let mut cluster = Cluster::start();
-    let mut world = World::new(trial, Setup { redis: Some(cluster.setting()), ..Setup::default() });
+    let mut world = World::new(
+        trial,
+        Setup { redis: Some(format!("{}, wait_replicas: 1", cluster.setting())), ..Setup::default() },
+    );
     world.start("evaluate");
     world.start("dispatch");
     world.load(Load::of(4_000, 250));
