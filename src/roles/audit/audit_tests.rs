@@ -657,6 +657,16 @@ fn what_the_clock_gave_up_is_counted_where_the_clock_may_have() {
 }
 
 #[test]
+fn a_command_that_was_given_up_for_want_of_the_store_has_no_outcome_and_is_counted() {
+    let mut run = Run::clean();
+    run.ended_letter(0, RejectCode::StoreUnavailable, "commands");
+    run.outcomes.remove(0);
+    run.sessions = None;
+    let report = run.audit();
+    assert_eq!((said(&report), counted(&report, "given_up")), (vec![], 1));
+}
+
+#[test]
 fn a_command_in_shadow_asks_nobody_and_a_further_try_belongs_to_its_first() {
     let mut run = Run::clean();
     run.config = "evaluate: { shadow: { triggers: [login] } }".into();

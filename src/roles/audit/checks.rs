@@ -136,7 +136,7 @@ impl Auditor {
 
     fn commands_without_outcomes(&mut self) {
         let mut found = Vec::new();
-        let (mut checked, mut pending) = (0, 0);
+        let (mut checked, mut pending, mut given_up) = (0, 0, 0);
         for (id, issued) in &self.ledger.commands {
             checked += 1;
             let what = match self.ledger.outcomes.get(id) {
@@ -147,6 +147,10 @@ impl Auditor {
                     "reference of an outcome is not its command's"
                 }
                 Some(_) => continue,
+                None if self.ledger.given_up.contains(id) => {
+                    given_up += 1;
+                    continue;
+                }
                 None if self.is_overdue(issued.expires_at) => "a command without an outcome",
                 None => {
                     pending += 1;
@@ -161,6 +165,7 @@ impl Auditor {
         }
         (0..checked).for_each(|_| self.findings.checked(Check::OneOutcome));
         (0..pending).for_each(|_| self.findings.count(Counted::Pending));
+        (0..given_up).for_each(|_| self.findings.count(Counted::GivenUp));
         self.tell_in_order(Check::OneOutcome, found);
     }
 

@@ -29,10 +29,12 @@ impl Auditor {
         };
         let source = self.lanes.of_source(&letter.source);
         let written_at = written_at(record).unwrap_or(self.terms.now);
+        let held = || record.payload.and_then(|payload| command::decode(payload).ok()).map(|held| held.id.0.as_u128());
         let command = match (letter.stage, letter.code) {
-            (Stage::Dispatch, RejectCode::Rejected | RejectCode::Expired) => {
-                let held = record.payload.and_then(|payload| command::decode(payload).ok());
-                held.map(|command| command.id.0.as_u128())
+            (Stage::Dispatch, RejectCode::Rejected | RejectCode::Expired) => held(),
+            (Stage::Dispatch, RejectCode::StoreUnavailable) => {
+                self.ledger.given_up.extend(held());
+                return;
             }
             (Stage::Evaluate | Stage::Dispatch, _) => None,
         };

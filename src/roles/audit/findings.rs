@@ -76,6 +76,8 @@ pub(super) enum Counted {
     Orphans,
     /// Decisions that live may have made otherwise, for a reason that cannot be seen any more.
     Undecided,
+    /// Commands that were given up for want of the store, and have no outcome until they are sent back.
+    GivenUp,
     /// What may still come.
     Pending,
     /// Commands decided by another version of the preferences than the one at hand.
@@ -94,10 +96,11 @@ pub(super) enum Counted {
 }
 
 impl Counted {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::RepeatedRecords,
         Self::Orphans,
         Self::Undecided,
+        Self::GivenUp,
         Self::Pending,
         Self::OtherVersion,
         Self::ByTheClock,
@@ -113,6 +116,7 @@ impl Counted {
             Self::RepeatedRecords => "repeated_records",
             Self::Orphans => "orphans",
             Self::Undecided => "undecided",
+            Self::GivenUp => "given_up",
             Self::Pending => "pending",
             Self::OtherVersion => "other_version",
             Self::ByTheClock => "by_the_clock",

@@ -1,6 +1,6 @@
 //! Everything that came out, in few bytes: commands, outcomes, dead letters and what waits to be tried again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::names::At;
 use crate::domain::command::Command;
@@ -163,6 +163,8 @@ pub(super) struct Ledger {
     /// By the place of the record that was given up.
     pub(super) letters: HashMap<At, Letter>,
     /// Commands that stand in the dead letters as ended so: where the first letter stands, and when it was written.
+    /// Commands in the dead letters that needed the store.
+    pub(super) given_up: HashSet<Id>,
     pub(super) ended_letters: HashMap<(Id, RejectCode), (At, Timestamp)>,
     /// Commands on the retries topic: the first record of each, and when it was issued.
     pub(super) retries: HashMap<Id, (At, Timestamp)>,
