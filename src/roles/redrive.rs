@@ -42,8 +42,8 @@ use tally::Tally;
                   Two things to know of --ignore-age: what it sends twice, more than an hour apart, may ask a customer twice, \
                   for outcomes are remembered for an hour; choose with --from and --to. And an event of old is in cool-down \
                   where its customer was asked after it.\n\n\
-                  Codes that a second try can mend: unknown_currency, timestamp_in_future, preferences_unavailable, rejected, \
-                  expired. The others (too_large, invalid_json, missing_field, invalid_field) end the same, and are refused \
+                  Codes that a second try can mend: unknown_currency, timestamp_in_future, preferences_unavailable, \
+                  store_unavailable, rejected, expired. The others (too_large, invalid_json, missing_field, invalid_field) end the same, and are refused \
                   without --force. Refused with --force too: what came from a topic that this configuration does not read, and \
                   what brokers took the beginning of only.\n\n\
                   Dead letters stay on their topic, whatever becomes of them here.\n\n\

@@ -139,8 +139,10 @@ impl Soak {
 
     /// A minute of events after the other.
     fn keep_loaded(&mut self) {
-        if !self.world.is_sending() {
+        let broker_is_away = self.lasting.iter().any(|(.., met)| *met == Victim::Broker);
+        if !self.world.is_sending() && !broker_is_away {
             self.world.load(Load::of(RATE * 60, RATE));
+            self.world.until_the_load_begins();
         }
     }
 

@@ -160,13 +160,15 @@ impl World {
     pub fn config(&self, called: &str, brokers: &str, port: u16) -> String {
         let Self { name, setup: Setup { session_timeout, batch, extra, preferences, .. }, redis, .. } = self;
         let api = self.api_of_roles.as_ref().unwrap_or(&self.api_address);
+        // The load must not give its own events up while a broker starts again.
+        let patient = if called == "watching" { ", message.timeout.ms: 300000" } else { "" };
         let text = format!(
             "kafka:
   brokers: \"{brokers}\"
   group_id: {name}
   topics: {{ activity: [{name}-activity], commands: {name}-commands, shadow_commands: {name}-shadow, outcomes: {name}-outcomes, \
              retries: {name}-retries, dead_letters: {name}-dead-letters, receipts: {name}-receipts }}
-  properties: {{ session.timeout.ms: {}, heartbeat.interval.ms: 500, reconnect.backoff.max.ms: 1000 }}
+  properties: {{ session.timeout.ms: {}, heartbeat.interval.ms: 500, reconnect.backoff.max.ms: 1000{patient} }}
 redis: {{ {redis}, key_prefix: f{} }}
 preferences: {{ source: http, url: \"{api}/api/v1/kyc/preferences\", {preferences} }}
 session_api: {{ url: \"{api}\", timeout: 1s, connect_timeout: 1s }}
@@ -234,6 +236,15 @@ http: {{ listen: \"127.0.0.1:{port}\" }}
         process.start(&[]);
         self.sending_until = Some(Instant::now() + Duration::from_secs(load.events / load.rate.max(1)));
         self.loads.push(process);
+    }
+
+    /// Waits until the last load has found its brokers, without which it does not begin.
+    pub fn until_the_load_begins(&mut self) {
+        wait_for(PATIENCE, "the load begins", || {
+            self.collect();
+            let begun = self.loads.last().is_none_or(|load| load.stderr().contains("run r"));
+            if begun { Ok(()) } else { Err("it has not told what it does".to_owned()) }
+        });
     }
 
     /// Whether some events are still to be sent or to come to their end.
