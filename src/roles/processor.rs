@@ -14,7 +14,7 @@ use super::evaluate::candidate::{Beside, Candidate};
 use super::evaluate::guard::Guard;
 use super::evaluate::{Evaluate, FloodStop, Unread};
 use super::hold::Holder;
-use super::refill::{Decisions, Filled, FixedOutcomes, Kept};
+use super::refill::{Decisions, Fill, Filled, FixedOutcomes, Kept};
 use super::walk::Ledgers;
 use super::{background, wiring};
 use crate::config::{self, Config, Receipts};
@@ -166,9 +166,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             settings: self.config.evaluate.clone(),
             window_settings: self.config.windows.clone(),
         };
-        let kept = Kept::new(self.store.clone(), Part::Decisions, fill, self.holder(Role::Evaluate));
-        tokio::spawn(kept.clone().keep_marks(started.side.clone()));
-        kept
+        self.kept(Part::Decisions, fill, Role::Evaluate, started)
     }
 
     fn kept_outcomes(&self, started: &Started) -> Kept {
@@ -179,7 +177,11 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             commands: self.config.kafka.topics.commands.clone(),
             outcomes: self.config.kafka.topics.outcomes.clone(),
         };
-        let kept = Kept::new(self.store.clone(), Part::Outcomes, fill, self.holder(Role::Dispatch));
+        self.kept(Part::Outcomes, fill, Role::Dispatch, started)
+    }
+
+    fn kept(&self, part: Part, fill: impl Fill + 'static, role: Role, started: &Started) -> Kept {
+        let kept = Kept::new(self.store.clone(), part, fill, self.holder(role));
         tokio::spawn(kept.clone().keep_marks(started.side.clone()));
         kept
     }

@@ -12,15 +12,17 @@ use std::time::Duration;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::headers::{Headers, headers};
+use super::headers::Headers;
 use super::{ClientError, Connection};
 
+mod held;
 mod plan;
+use held::Held;
 pub use plan::{Bound, Span};
 
 /// What all partitions together may fetch ahead, and the least of each, in kB.
@@ -109,41 +111,6 @@ struct Lane {
     state: State,
     record: Held,
     kept: Headers,
-}
-
-/// A record that waits for its turn.
-struct Held {
-    /// The time of the last record; one that has none comes right behind it.
-    time: i64,
-    timestamp: Option<i64>,
-    key: Option<Vec<u8>>,
-    payload: Option<Vec<u8>>,
-    headers: Vec<(String, Vec<u8>)>,
-}
-
-impl Held {
-    fn nothing() -> Self {
-        Self { time: i64::MIN, timestamp: None, key: None, payload: None, headers: Vec::new() }
-    }
-
-    fn take(&mut self, message: &BorrowedMessage<'_>, kept: Headers) {
-        self.timestamp = message.timestamp().to_millis();
-        self.time = self.timestamp.unwrap_or(self.time);
-        keep(&mut self.key, message.key());
-        keep(&mut self.payload, message.payload());
-        self.headers = headers(message, kept);
-    }
-}
-
-/// Takes bytes over into memory that is there already.
-fn keep(place: &mut Option<Vec<u8>>, bytes: Option<&[u8]>) {
-    match (place.as_mut(), bytes) {
-        (Some(kept), Some(bytes)) => {
-            kept.clear();
-            kept.extend_from_slice(bytes);
-        }
-        (_, bytes) => *place = bytes.map(<[u8]>::to_vec),
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,43 +83,35 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 
     /// What is known of the tenant. Waits only where there is no fresh copy, and then for one answer of the source.
     pub async fn of(&self, tenant: &TenantId) -> Result<Lookup, Unavailable> {
-        match self.inner.begin(tenant).await {
-            Begun::Done(answer) => answer,
-            Begun::Waiting(ticket) => self.inner.finish(tenant, ticket).await,
-        }
+        let begun = self.inner.begin(tenant).await;
+        self.inner.answer(tenant, begun).await
     }
 
     /// What is known of each of the tenants, in their order. Those that must be waited for are read side by side; the
     /// first that is unavailable makes the whole unavailable.
     pub async fn of_all(&self, tenants: &[TenantId]) -> Result<Vec<Lookup>, Unavailable> {
-        let mut begun = Vec::with_capacity(tenants.len());
-        for tenant in tenants {
-            begun.push((tenant, self.inner.begin(tenant).await));
-        }
         let mut lookups = Vec::with_capacity(tenants.len());
-        for (tenant, begun) in begun {
-            lookups.push(match begun {
-                Begun::Done(answer) => answer?,
-                Begun::Waiting(ticket) => self.inner.finish(tenant, ticket).await?,
-            });
+        for (tenant, begun) in self.begin_all(tenants).await {
+            lookups.push(self.inner.answer(tenant, begun).await?);
         }
         Ok(lookups)
     }
 
     /// What is known of each of the tenants, in their order, whichever of them are unavailable.
     pub async fn each(&self, tenants: &[TenantId]) -> Vec<Result<Lookup, Unavailable>> {
+        let mut lookups = Vec::with_capacity(tenants.len());
+        for (tenant, begun) in self.begin_all(tenants).await {
+            lookups.push(self.inner.answer(tenant, begun).await);
+        }
+        lookups
+    }
+
+    async fn begin_all<'a>(&self, tenants: &'a [TenantId]) -> Vec<(&'a TenantId, Begun)> {
         let mut begun = Vec::with_capacity(tenants.len());
         for tenant in tenants {
             begun.push((tenant, self.inner.begin(tenant).await));
         }
-        let mut lookups = Vec::with_capacity(tenants.len());
-        for (tenant, begun) in begun {
-            lookups.push(match begun {
-                Begun::Done(answer) => answer,
-                Begun::Waiting(ticket) => self.inner.finish(tenant, ticket).await,
-            });
-        }
-        lookups
+        begun
     }
 
     /// Reads the tenant again at once, in the background, unless what is known of it was asked for after `since` (wall
@@ -188,6 +180,13 @@ impl<S: PreferencesSource> Inner<S> {
                     }
                 }
             }
+        }
+    }
+
+    async fn answer(&self, tenant: &TenantId, begun: Begun) -> Result<Lookup, Unavailable> {
+        match begun {
+            Begun::Done(answer) => answer,
+            Begun::Waiting(ticket) => self.finish(tenant, ticket).await,
         }
     }
 

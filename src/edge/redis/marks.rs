@@ -6,7 +6,7 @@ use redis::{Cmd, Value};
 
 use super::failure::{Failure, not_understood};
 use super::keys::{Key, Keys};
-use super::pipelines::{Answer, MARK};
+use super::pipelines::{Answer, MARK, get};
 use super::replies::bytes_or_nil;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::ids::{CustomerId, TenantId};
@@ -140,12 +140,6 @@ fn filling(number: Era) -> String {
 fn era_of(mark: &[u8]) -> Option<Era> {
     let number = std::str::from_utf8(mark).ok()?.strip_prefix("whole:")?;
     NonZeroU64::new(u64::from_str_radix(number, 16).ok()?).map(Era)
-}
-
-pub(super) fn get(key: &str) -> Cmd {
-    let mut command = redis::cmd("GET");
-    command.arg(key);
-    command
 }
 
 fn swap(key: &str, number: Era, to: &str, ttl: std::time::Duration) -> Cmd {

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use self::connection::Connection;
 use self::failure::{Failure, not_understood};
 use self::keys::Keys;
-use self::pipelines::Pipelines;
+use self::pipelines::{Pipelines, get};
 use self::replies::{setting_in, version_in};
 use super::marks::{Part, Watch};
 use super::{Scope, Scoped, StoreError};
@@ -181,7 +181,7 @@ impl RedisStore {
         let Some((part, watch)) = &self.watch else { return self.unwatched_call(operation, pipelines).await };
         let lost = StoreError::Lost { action: operation.action };
         let Some(era) = watch.era() else { return Err(lost) };
-        let mark = |bucket| marks::get(&Keys::mark(&self.prefix, *part, bucket).name);
+        let mark = |bucket| get(&Keys::mark(&self.prefix, *part, bucket).name);
         let answers = pipelines.add_to_each(mark);
         let mut all = self.unwatched_call(operation, pipelines).await?;
         let seen = all.split_off(answers);

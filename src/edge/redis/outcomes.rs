@@ -5,7 +5,7 @@ use std::io;
 use redis::{Cmd, RedisError, Value};
 
 use super::failure::{Failure, not_understood};
-use super::pipelines::{Answer, NOTE_DOUBT};
+use super::pipelines::{Answer, NOTE_DOUBT, get};
 use super::replies::{bytes_or_nil, text_of};
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::ids::{CommandId, TenantId};
@@ -97,12 +97,6 @@ impl Outcomes for RedisStore {
         let doubts = self.call(DOUBTS, pipelines).await?.pop().unwrap_or(Value::Nil);
         doubts_of(&doubts).map_err(|failure| failure.into_store_error(DOUBTS.action))
     }
-}
-
-fn get(key: &str) -> Cmd {
-    let mut command = redis::cmd("GET");
-    command.arg(key);
-    command
 }
 
 fn set_if_absent(key: &str, value: &[u8]) -> Cmd {

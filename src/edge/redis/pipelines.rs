@@ -48,6 +48,13 @@ impl Script {
     }
 }
 
+/// Reads a string.
+pub(super) fn get(key: &str) -> Cmd {
+    let mut command = redis::cmd("GET");
+    command.arg(key);
+    command
+}
+
 /// What becomes of the answer to a command.
 #[derive(Clone, Copy)]
 pub(super) enum Answer {

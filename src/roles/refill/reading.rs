@@ -11,8 +11,8 @@ use crate::domain::time::Timestamp;
 use crate::edge::kafka::Connection;
 use crate::edge::kafka::committed::GroupPositions;
 use crate::edge::kafka::headers::Headers;
+use crate::edge::kafka::probe;
 use crate::edge::kafka::range::{Bound, Next, RangeError, RangeReader, RangeSettings};
-use crate::edge::kafka::tail;
 
 /// Records of one step.
 const STEP: usize = 1_000;
@@ -27,9 +27,9 @@ pub(super) type Step = Vec<(Source, Vec<u8>)>;
 pub(super) async fn committed(connection: &Connection, group: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, i64>> {
     let (connection, group, topic) = (connection.clone(), group.to_owned(), topic.to_owned());
     let ask = move || {
-        let ends = tail::ends(&connection, std::slice::from_ref(&topic), PATIENCE)?;
-        let partitions = i32::try_from(ends.len()).context("too many partitions")?;
-        let mut positions: BTreeMap<i32, i64> = ends.iter().map(|end| (end.partition, 0)).collect();
+        let partitions = probe::topics(&connection, PATIENCE)?.get(&topic).copied().unwrap_or(0);
+        let partitions = i32::try_from(partitions).context("too many partitions")?;
+        let mut positions: BTreeMap<i32, i64> = (0..partitions).map(|partition| (partition, 0)).collect();
         positions.extend(GroupPositions::new(&connection, &group, &topic, partitions)?.committed(PATIENCE)?);
         anyhow::Ok(positions)
     };

@@ -15,15 +15,15 @@ use super::super::headers::headers;
 use super::super::records::{Batch, Position};
 use super::callbacks::GroupContext;
 use super::group::{self, Group};
-use super::stalls::{Idle, Stalls};
+use super::stalls::Stalls;
 use super::{ConsumerSettings, LaneSettings, create};
+
+mod look;
 
 /// The most bytes of one batch.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long a full lane is waited for before its partitions are paused. Pausing throws fetched records away.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long this thread may ask brokers for the ends of partitions in one go.
-const LOOK_BUDGET: Duration = Duration::from_secs(2);
 /// How often the end of partitions is asked for while they are paused.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked at whether a partition is not read.
@@ -269,34 +269,6 @@ impl Thread {
         }
     }
 
-    /// Whether a partition is not read although it grows and nothing of it is at hand.
-    fn is_stalled(&self, consumer: &BaseConsumer<GroupContext>, lanes: &[Lane], stalls: &mut Stalls) -> bool {
-        let mut idle = Vec::new();
-        for (lane, settings) in lanes.iter().zip(&self.settings.lanes).filter(|(lane, _)| !lane.paused) {
-            let in_hand = |one: &Idle| {
-                let mut positions = lane.hand.iter().map(|record| record.position);
-                positions.any(|position| position.partition == one.partition && position.topic == one.topic)
-            };
-            idle.extend(self.group.idle(&settings.topics).into_iter().filter(|one| !in_hand(one)));
-        }
-        let deadline = Instant::now() + LOOK_BUDGET;
-        for one in stalls.look(idle) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((low, high)) = consumer.fetch_watermarks(&one.topic, one.partition, left) else { return false };
-            if stalls.holds(&one, low, high, Instant::now()) {
-                let partition = format!("{}[{}]@{}", one.topic, one.partition, one.next);
-                tracing::error!(
-                    partition,
-                    end = high,
-                    "a partition grows and is not read; the Kafka client is made anew"
-                );
-                self.group.observer().stalled(&partition);
-                return true;
-            }
-        }
-        false
-    }
-
     fn trouble(&self, consumer: &BaseConsumer<GroupContext>, error: &KafkaError) -> Option<End> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
             tracing::error!(%code, "the Kafka consumer met a fatal error and is made anew");
@@ -314,33 +286,6 @@ impl Thread {
             Some(_) | None => tracing::debug!(%error, "Kafka consumer"),
         }
         None
-    }
-
-    /// Asks the brokers how far each partition goes: a paused one is not fetched, and would seem to stand still.
-    fn measure_lag(&self, consumer: &BaseConsumer<GroupContext>) {
-        let deadline = Instant::now() + LOOK_BUDGET;
-        for (topic, partition, next) in self.group.positions() {
-            // A broker that does not answer must not keep this thread from polling.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((_, high)) = consumer.fetch_watermarks(&topic, partition, left) else { return };
-            self.group.observer().lag(&topic, partition, high.saturating_sub(next).max(0));
-        }
-    }
-
-    /// The partitions whose committed position the broker no longer has, or does not have yet.
-    fn lost_positions(&self, consumer: &BaseConsumer<GroupContext>) -> Vec<String> {
-        let owned = self.group.positions();
-        let deadline = Instant::now() + LOOK_BUDGET;
-        let within = |topic: &str, partition: i32, next: i64| {
-            consumer
-                .fetch_watermarks(topic, partition, deadline.saturating_duration_since(Instant::now()))
-                .map_or(true, |(low, high)| (low..=high).contains(&next))
-        };
-        owned
-            .into_iter()
-            .filter(|(topic, partition, next)| !within(topic, *partition, *next))
-            .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
-            .collect()
     }
 }
 
