@@ -24,6 +24,10 @@ use stepup::roles::{
 use stepup::telemetry::{self, Format};
 use stepup::{edge, shutdown};
 
+/// A batch is allocated on one thread and freed on another, which this one is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Watches customer activity on Kafka and asks for step-up verification when a tenant's triggers say so.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]

@@ -230,17 +230,22 @@ impl Decision {
 
     /// The name on the wire and in metrics.
     pub fn name(&self) -> &'static str {
+        Self::NAMES[self.place()]
+    }
+
+    /// The place of its name among [`Self::NAMES`].
+    pub fn place(&self) -> usize {
         match self {
-            Self::TenantUnknown => "tenant_unknown",
-            Self::FeatureDisabled => "feature_disabled",
-            Self::TriggerDisabled => "trigger_disabled",
-            Self::BelowThreshold { .. } => "below_threshold",
-            Self::BelowFrequency(_) => "below_frequency",
-            Self::EventTooOld { .. } => "event_too_old",
-            Self::InCooldown { .. } => "in_cooldown",
-            Self::Required { .. } => "required",
-            Self::Shadowed { .. } => "shadowed",
-            Self::Capped { .. } => "capped",
+            Self::TenantUnknown => 0,
+            Self::FeatureDisabled => 1,
+            Self::TriggerDisabled => 2,
+            Self::BelowThreshold { .. } => 3,
+            Self::BelowFrequency(_) => 4,
+            Self::EventTooOld { .. } => 5,
+            Self::InCooldown { .. } => 6,
+            Self::Required { .. } => 7,
+            Self::Shadowed { .. } => 8,
+            Self::Capped { .. } => 9,
         }
     }
 

@@ -93,7 +93,7 @@ fn customer_rule(text: &str) -> Result<(), InvalidId> {
 
 fn up_to_128_characters(text: &str) -> Result<(), InvalidId> {
     // A character is at most four bytes, so an absurd length is refused without counting it.
-    if text.is_empty() || text.len() > 512 || text.chars().count() > 128 {
+    if text.is_empty() || text.len() > 512 || text.len() > 128 && text.chars().count() > 128 {
         return Err(InvalidId::Length { max: 128 });
     }
     Ok(())

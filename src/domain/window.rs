@@ -82,19 +82,35 @@ pub enum Timeliness {
 }
 
 /// A log that was read, judged: an answer for each bet asked about, and what need not be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Judged {
     /// In the order of the question. `None`: the log does not hold that bet.
     pub reaches: Vec<Option<Reach>>,
-    /// The bets that the rule still keeps, in order of arrival.
-    pub kept: Vec<Bet>,
+    /// What the rule still keeps.
+    pub window: Window,
 }
+
+/// Up to so many bets asked about are looked through for each of the log; more are looked up.
+const ASKED_THROUGH: usize = 8;
 
 /// Replays a log and judges each of `asked` as of the place where it first stands there.
 pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
     let log = log.into_iter();
     let mut window = Window::for_about(log.size_hint().0);
     let mut reaches = vec![None; asked.len()];
+    if asked.len() <= ASKED_THROUGH {
+        let is = |asked: &Bet, bet: &Bet| asked.id == bet.id && asked.arrival == bet.arrival;
+        for bet in log {
+            let standing = window.arrive(bet, rule);
+            let mut reach = None;
+            for (asked, answer) in asked.iter().zip(&mut reaches) {
+                if answer.is_none() && is(asked, &bet) {
+                    *answer = Some(*reach.get_or_insert_with(|| window.reach(bet, standing, rule)));
+                }
+            }
+        }
+        return Judged { reaches, window };
+    }
     let mut open: HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>> = HashMap::default();
     for (place, bet) in asked.iter().enumerate() {
         open.entry((bet.id, bet.arrival)).or_default().push(place);
@@ -108,7 +124,7 @@ pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRul
             }
         }
     }
-    Judged { reaches, kept: window.into_kept() }
+    Judged { reaches, window }
 }
 
 /// What `asked` was judged by: the bets that the rule kept when it came, in order of arrival, and `asked` itself as the
@@ -263,7 +279,17 @@ impl Window {
         }
     }
 
-    fn into_kept(self) -> Vec<Bet> {
+    /// How many bets it keeps.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The bets that it keeps, in order of arrival.
+    pub fn into_kept(self) -> Vec<Bet> {
         let mut kept = Vec::from(self.kept);
         kept.sort_unstable_by_key(|kept| kept.place);
         kept.into_iter().map(|kept| kept.bet).collect()

@@ -171,7 +171,7 @@ fn a_repeat_that_brings_another_time_counts_at_the_first_arrivals_time() {
     let moved = Bet { at: time("70s"), arrival: 2, ..first };
     let log = [first, bet(40_000, 1), moved];
     assert_eq!(written(&reaches(&log, &[moved], &rule("2 in 1m"))), "1");
-    assert_eq!(judge(log, &[], &rule("2 in 1m")).kept, &log[..2]);
+    assert_eq!(kept_by(judge(log, &[], &rule("2 in 1m"))), &log[..2]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn of_too_many_bets_the_newest_by_time_are_kept() {
         ("2 in 1m", "a@0s b@1s a' b a", "0s 1s"),
     ] {
         let times = |log: &[Bet]| log.iter().map(|bet| bet.at.0).collect::<Vec<_>>();
-        assert_eq!(times(&judge(log(bets), &[], &rule(bound)).kept), times(&log(kept)), "{bound}: {bets}");
+        assert_eq!(times(&kept_by(judge(log(bets), &[], &rule(bound)))), times(&log(kept)), "{bound}: {bets}");
     }
 }
 
@@ -266,8 +266,8 @@ fn answers_come_in_the_order_of_the_question() {
     assert_eq!(counts, [Some(3), None, Some(1), Some(3)]);
     let unknown_arrival = Bet { arrival: 9, ..log[0] };
     assert_eq!(judge(log.clone(), &[unknown_arrival], &rule("3 in 1m")).reaches, [None]);
-    assert_eq!(judge(log.clone(), &[], &rule("3 in 1m")), Judged { reaches: vec![], kept: log });
-    assert_eq!(judge([], &[bet(0, 0)], &rule("3 in 1m")), Judged { reaches: vec![None], kept: vec![] });
+    assert_eq!(parts(judge(log.clone(), &[], &rule("3 in 1m"))), (vec![], log));
+    assert_eq!(parts(judge([], &[bet(0, 0)], &rule("3 in 1m"))), (vec![None], vec![]));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_great_log_is_judged_in_reasonable_time_in_any_order() {
     for log in [forward, backward, mixed] {
         let last = log[19_999];
         assert_eq!(written(&reaches(&log, &[last], &great)), "20000!");
-        assert_eq!(judge(log.iter().copied(), &[last], &half).kept.len(), 10_000);
+        assert_eq!(judge(log.iter().copied(), &[last], &half).window.len(), 10_000);
     }
     let forward: Vec<Bet> = (0..20_000).map(|n| bet(i64::from(n), n)).collect();
     assert_eq!(reaches(&forward, &forward, &great).iter().filter(|reach| reach.is_reached()).count(), 1);
@@ -394,7 +394,7 @@ proptest! {
             prop_assert_eq!(reach.count, most.min(u32::try_from(rule.max_entries).unwrap()));
             prop_assert_eq!(reach.timeliness == Timeliness::Late, late);
         }
-        prop_assert_eq!(judged.kept, kept_of(&bets, &rule));
+        prop_assert_eq!(kept_by(judged), kept_of(&bets, &rule));
     }
 
     #[test]
@@ -448,10 +448,10 @@ proptest! {
         // A redelivery of what was read already has its answer; what comes later is new, or a repeat sent anew.
         let later: Vec<Bet> = further.iter().filter(|bet| !read.contains(bet)).copied().collect();
         let whole: Vec<Bet> = read.iter().chain(&later).copied().collect();
-        let kept = judge(read.iter().copied(), &[], &rule).kept;
-        prop_assert_eq!(&judge(kept.iter().copied(), &[], &rule).kept, &kept);
+        let kept = kept_by(judge(read.iter().copied(), &[], &rule));
+        prop_assert_eq!(&judge(kept.iter().copied(), &[], &rule).window.into_kept(), &kept);
         let compacted: Vec<Bet> = kept.into_iter().chain(later.iter().copied()).collect();
-        prop_assert_eq!(judge(compacted, &later, &rule), judge(whole, &later, &rule));
+        prop_assert_eq!(parts(judge(compacted, &later, &rule)), parts(judge(whole, &later, &rule)));
     }
 }
 
@@ -471,4 +471,12 @@ proptest! {
         }
         prop_assert_eq!(as_of(&log, &bet(0, 5_000), &rule), None);
     }
+}
+
+fn kept_by(judged: Judged) -> Vec<Bet> {
+    judged.window.into_kept()
+}
+
+fn parts(judged: Judged) -> (Vec<Option<Reach>>, Vec<Bet>) {
+    (judged.reaches, judged.window.into_kept())
 }

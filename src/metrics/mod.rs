@@ -6,6 +6,7 @@
 mod catalogue;
 mod labels;
 mod lag;
+mod of_tenant;
 mod series;
 mod tenants;
 mod totals;
@@ -22,6 +23,7 @@ pub use labels::{
     CandidateChange, CommitResult, EventResult, HeldReason, HttpTarget, LookupResult, RebalanceKind, RedisOperation,
     ResponseClass, RetryReason, Role,
 };
+pub use of_tenant::OfTenant;
 pub use tenants::{OTHER, TenantLabels, UNKNOWN};
 pub use totals::{Behind, Spread, Totals};
 
@@ -29,7 +31,7 @@ use crate::domain::control::{self, Control, State};
 use crate::domain::decide::Decision;
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{Ending, RejectCode};
-use crate::domain::trigger::{ActivityType, Trigger};
+use crate::domain::trigger::Trigger;
 use series::{Series, TenantSeries};
 
 /// The label of every tenant, or every trigger, where a series is for all of them.
@@ -102,28 +104,7 @@ impl Metrics {
 
 /// The events' side.
 impl Metrics {
-    /// `n` events reached their end. No tenant: it could not be read. No type: it is not known or could not be read.
-    pub fn events(&self, tenant: Option<&TenantId>, activity: Option<ActivityType>, result: EventResult, n: u64) {
-        self.0.sums.event(result, n);
-        let row = activity.map_or(ActivityType::ALL.len(), |activity| activity as usize);
-        let tenant = self.0.tenants.of(tenant);
-        tenant.events.add(row * EventResult::ALL.len() + result as usize, n, || {
-            let activity = activity.map_or(UNKNOWN, ActivityType::name);
-            self.0.events.with_label_values(&[tenant.label.as_str(), activity, result.name()])
-        });
-    }
-
-    /// `n` events were decided alike for this trigger.
-    pub fn decisions(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision, n: u64) {
-        let tenant = self.0.tenants.of(Some(tenant));
-        let cell = cell(trigger, &Decision::NAMES, decision.name());
-        self.0.sums.decision(cell, n);
-        tenant.decisions.add(cell, n, || {
-            self.0.decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
-        });
-    }
-
-    /// An event was decided for a trigger in shadow. It counts under [`Metrics::decisions`] too.
+    /// An event was decided for a trigger in shadow. It counts under [`OfTenant::decisions`] too.
     pub fn shadow_decision(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision) {
         let tenant = self.0.tenants.of(Some(tenant));
         tenant.shadow_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {

@@ -7,6 +7,7 @@ use crate::domain::decide::{Facts, Standing};
 use crate::domain::money::Usd;
 use crate::domain::outcome::Session;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::ActivityType;
 use crate::domain::window::{Reach, Timeliness};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
     }
     for trigger in Trigger::ALL {
         for decision in every_decision() {
-            metrics.decisions(tenant, *trigger, &decision, 1);
+            metrics.of(Some(tenant)).decisions(*trigger, &decision, 1);
             metrics.shadow_decision(tenant, *trigger, &decision);
             metrics.candidate_decision(tenant, *trigger, &decision);
         }

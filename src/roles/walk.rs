@@ -1,28 +1,28 @@
 //! The walk of one batch from events to decisions, over whatever edges it is given: the live role, a back-test and an
 //! explanation take the same steps, and so cannot disagree.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Evaluate, Windows as WindowSettings};
+use crate::config::Evaluate;
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
 use crate::domain::decide::{AgeLimit, Decision, Freshness, Known, Mode, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence;
-use crate::domain::ids::{CustomerId, TenantId};
+use crate::domain::ids::TenantId;
 use crate::domain::preferences::{FrequencyBound, Preferences};
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
-use crate::domain::window::{self, Bet, Reach, Timeliness, WindowRule};
+use crate::domain::window::Reach;
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::quotas::Quotas;
-use crate::edge::windows::{Compaction, CustomerBets, Windows};
 use crate::wire::window::bet_id;
 
 mod cap;
+mod windows;
 use cap::Reserved;
+pub use windows::{Bets, Keep, Windowed, judge_windows, record, record_keeping};
 
 /// An event and the place it came from.
 #[derive(Debug, Clone)]
@@ -36,58 +36,6 @@ pub struct Arrival {
     pub age_limit: AgeLimit,
 }
 
-/// The windows' answers to a batch.
-#[derive(Debug, Default)]
-pub struct Windowed {
-    /// One for each event, where it is a bet that its tenant wants counted.
-    pub reaches: Vec<Option<Reach>>,
-    /// Logs that hold much that is dead. To be given to a later [`record`], once nothing in them can be redelivered.
-    pub compactions: Vec<Compaction>,
-    pub late_bets: u64,
-    /// The logs by which the bets were judged, where they are kept.
-    logs: Vec<Vec<Bet>>,
-    /// For each event the place of its customer's log, where that is kept.
-    log_of: Vec<Option<usize>>,
-}
-
-impl Windowed {
-    fn keep(&mut self, log: &[Bet], places: &[usize], events: usize) {
-        self.log_of.resize(events, None);
-        for place in places {
-            self.log_of[*place] = Some(self.logs.len());
-        }
-        self.logs.push(log.to_vec());
-    }
-
-    /// Those of so many events of which no window was asked.
-    pub fn none_of(events: usize) -> Self {
-        Self { reaches: vec![None; events], ..Self::default() }
-    }
-
-    /// Keeps what is of the events that are kept.
-    pub fn retain(&mut self, kept: &[bool]) {
-        let mut of = kept.iter();
-        self.reaches.retain(|_| of.next().copied().unwrap_or(true));
-        let mut of = kept.iter();
-        self.log_of.retain(|_| of.next().copied().unwrap_or(true));
-    }
-
-    /// The log by which an event was judged, as it was read; empty where it is not kept or none was.
-    pub fn log(&self, event: usize) -> &[Bet] {
-        let log = self.log_of.get(event).copied().flatten().and_then(|log| self.logs.get(log));
-        log.map_or(&[], Vec::as_slice)
-    }
-}
-
-/// What of the windows is given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// What they answered.
-    Answers,
-    /// The logs too, for receipts.
-    Logs,
-}
-
 /// One event tested against one trigger.
 #[derive(Debug, Clone)]
 pub struct Tested {
@@ -99,62 +47,6 @@ pub struct Tested {
     pub answer: Option<ClaimAnswer>,
 }
 
-/// A log is worth rewriting when it holds this many dead records, and half as many as live ones.
-const WORTH_COMPACTING: usize = 8;
-
-/// Appends the batch's bets to their customers' windows and judges each as of its place there.
-pub async fn record<W: Windows>(
-    windows: &W,
-    arrivals: &[Arrival],
-    compactions: &[Compaction],
-    settings: &WindowSettings,
-    outlive: Duration,
-) -> Result<Windowed, StoreError> {
-    record_keeping(windows, arrivals, compactions, settings, outlive, Keep::Answers).await
-}
-
-/// The same, and keeps the logs where that is asked for.
-pub async fn record_keeping<W: Windows>(
-    windows: &W,
-    arrivals: &[Arrival],
-    compactions: &[Compaction],
-    settings: &WindowSettings,
-    outlive: Duration,
-    keep: Keep,
-) -> Result<Windowed, StoreError> {
-    let mut customers = Customers::default();
-    for (place, arrival) in arrivals.iter().enumerate() {
-        if let Some(bound) = counted(arrival) {
-            customers.add(place, arrival, rule(bound, settings), outlive);
-        }
-    }
-    let mut windowed = Windowed { reaches: vec![None; arrivals.len()], ..Windowed::default() };
-    if customers.batch.is_empty() && compactions.is_empty() {
-        return Ok(windowed);
-    }
-    let logs = windows.record(&customers.batch, compactions).await?;
-    for ((bets, log), (rule, places)) in customers.batch.iter().zip(logs).zip(customers.asked) {
-        let judged = window::judge(log.iter().copied(), &bets.bets, &rule);
-        if keep == Keep::Logs {
-            windowed.keep(&log, &places, arrivals.len());
-        }
-        for (place, reach) in places.into_iter().zip(judged.reaches) {
-            // What was appended a moment ago must be there; a store that lost it cannot be counted on.
-            let lost =
-                || StoreError::Broken { action: "record bets", reason: "an appended bet is not in its log".into() };
-            let reach = reach.ok_or_else(lost)?;
-            windowed.late_bets += u64::from(reach.timeliness == Timeliness::Late);
-            windowed.reaches[place] = Some(reach);
-        }
-        let dead = log.len() - judged.kept.len();
-        if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept.len() {
-            let (tenant, customer) = (bets.tenant.clone(), bets.customer.clone());
-            windowed.compactions.push(Compaction { tenant, customer, read: log, kept: judged.kept, ttl: bets.ttl });
-        }
-    }
-    Ok(windowed)
-}
-
 /// Whether an event's window is asked when it is decided.
 pub fn needs_window(arrival: &Arrival) -> bool {
     counted(arrival).is_some()
@@ -164,39 +56,6 @@ pub fn needs_window(arrival: &Arrival) -> bool {
 fn counted(arrival: &Arrival) -> Option<FrequencyBound> {
     let Activity::Bet(_) = arrival.event.activity else { return None };
     arrival.preferences.as_ref()?.frequency()
-}
-
-fn rule(bound: FrequencyBound, settings: &WindowSettings) -> WindowRule {
-    WindowRule::new(bound, settings.max_lookback, settings.allowed_lateness, settings.max_entries)
-}
-
-/// The batch's bets by customer, in order of arrival.
-#[derive(Default)]
-struct Customers {
-    batch: Vec<CustomerBets>,
-    /// For each customer the rule, and the places of its bets in the batch.
-    asked: Vec<(WindowRule, Vec<usize>)>,
-    known: HashMap<(TenantId, CustomerId), usize>,
-}
-
-impl Customers {
-    fn add(&mut self, place: usize, arrival: &Arrival, rule: WindowRule, outlive: Duration) {
-        let event = &arrival.event;
-        let name = (event.tenant.clone(), event.customer.clone());
-        let customer = *self.known.entry(name).or_insert_with(|| {
-            self.batch.push(CustomerBets {
-                tenant: event.tenant.clone(),
-                customer: event.customer.clone(),
-                bets: Vec::new(),
-                ttl: rule.kept_for().saturating_add(outlive),
-            });
-            self.asked.push((rule, Vec::new()));
-            self.batch.len() - 1
-        });
-        let bet = Bet { at: event.occurred_at, id: bet_id(&event.id), arrival: arrival.place };
-        self.batch[customer].bets.push(bet);
-        self.asked[customer].1.push(place);
-    }
 }
 
 /// Where claims are kept: those that count, and those of the triggers that are in shadow.

@@ -1,5 +1,6 @@
 //! An activity event, version 1: the bytes of a record to an [`Event`], or why not.
 
+use super::event_plain;
 use super::json::{self, Field};
 use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, EventId, TenantId, TransactionId};
@@ -43,6 +44,15 @@ pub enum Decoded {
 /// Reads the payload of a record. First the record must be JSON, then all required fields must be there, then each
 /// field must keep its rule, in the order of the format's table and whatever the type is.
 pub fn decode(payload: Option<&[u8]>, rates: &Rates) -> Decoded {
+    // Nearly all events stand there plainly, and what is plain is valid.
+    if let Some(event) = payload.and_then(|payload| event_plain::read_owned(payload, rates)) {
+        return Decoded::Event(event);
+    }
+    decode_any(payload, rates)
+}
+
+/// The same without the short way: whatever form an event has, this is what it means.
+pub fn decode_any(payload: Option<&[u8]>, rates: &Rates) -> Decoded {
     let record = match payload.ok_or_else(|| json::invalid_json("the record is empty")).and_then(Record::read) {
         Ok(record) => record,
         Err(rejection) => return Decoded::Rejected { rejection, id: None },

@@ -33,12 +33,33 @@ impl<'a> From<&'a Event> for PlainEvent<'a> {
     }
 }
 
-/// Reads an event that stands there plainly; `None` says no more than that this reader cannot tell.
-pub fn read<'a>(line: &'a [u8], rates: &Rates) -> Option<PlainEvent<'a>> {
-    if line.len() > MAX_BYTES {
+/// Reads an event that stands there plainly, to be kept beyond its record; `None` says no more than that this reader cannot
+/// tell.
+pub fn read_owned(record: &[u8], rates: &Rates) -> Option<Event> {
+    let fields = fields(record)?;
+    Some(Event {
+        id: EventId::new(fields.id.text()?).ok()?,
+        tenant: TenantId::new(fields.tenant.text()?).ok()?,
+        customer: CustomerId::new(fields.customer.text()?).ok()?,
+        activity: activity(&fields, rates)?,
+        occurred_at: Timestamp::parse(fields.occurred_at.text()?).ok()?,
+        transaction: match fields.transaction.optional_text()? {
+            Some(transaction) => Some(TransactionId::new(transaction).ok()?),
+            None => None,
+        },
+    })
+}
+
+fn fields(record: &[u8]) -> Option<Fields<'_>> {
+    if record.len() > MAX_BYTES {
         return None;
     }
-    let fields = Fields::read(std::str::from_utf8(line).ok()?)?;
+    Fields::read(std::str::from_utf8(record).ok()?)
+}
+
+/// Reads an event that stands there plainly; `None` says no more than that this reader cannot tell.
+pub fn read<'a>(line: &'a [u8], rates: &Rates) -> Option<PlainEvent<'a>> {
+    let fields = fields(line)?;
     let (id, tenant, customer) = (fields.id.text()?, fields.tenant.text()?, fields.customer.text()?);
     EventId::check(id).ok()?;
     TenantId::check(tenant).ok()?;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::wire::event::{Decoded, decode};
+use crate::wire::event::{Decoded, decode_any};
 
 fn rates() -> Rates {
     let mut rates = Rates::default();
@@ -13,11 +13,16 @@ fn rates() -> Rates {
 /// What the plain reader makes of a line must be what the decoder makes of it.
 #[track_caller]
 fn agrees(line: &[u8]) -> bool {
-    let Some(plain) = read(line, &rates()) else { return false };
-    let Decoded::Event(event) = decode(Some(line), &rates()) else {
+    let owned = read_owned(line, &rates());
+    let Some(plain) = read(line, &rates()) else {
+        assert_eq!(owned, None);
+        return false;
+    };
+    let Decoded::Event(event) = decode_any(Some(line), &rates()) else {
         panic!("no event for the decoder: {}", String::from_utf8_lossy(line))
     };
     assert_eq!(plain, PlainEvent::from(&event), "{}", String::from_utf8_lossy(line));
+    assert_eq!(owned, Some(event), "{}", String::from_utf8_lossy(line));
     true
 }
 

@@ -46,10 +46,10 @@ pub fn decode_log(log: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
     if !rest.is_empty() {
         return Err(BrokenLog { length: log.len(), record: BET_BYTES });
     }
-    let bet = |record: &[u8; BET_BYTES]| Bet {
-        at: time(&record[..6]),
-        id: unsigned(&record[6..14]),
-        arrival: u32::from_be_bytes([record[14], record[15], record[16], record[17]]),
+    let bet = |[t0, t1, t2, t3, t4, t5, id @ .., a0, a1, a2, a3]: &[u8; BET_BYTES]| Bet {
+        at: time([*t0, *t1, *t2, *t3, *t4, *t5]),
+        id: unsigned(id),
+        arrival: u32::from_be_bytes([*a0, *a1, *a2, *a3]),
     };
     Ok(records.iter().map(bet).collect())
 }
@@ -68,7 +68,10 @@ pub fn decode_claims(claims: &[u8]) -> Result<Vec<Claim>, BrokenLog> {
     if !rest.is_empty() {
         return Err(BrokenLog { length: claims.len(), record: CLAIM_BYTES });
     }
-    let claim = |record: &[u8; CLAIM_BYTES]| Claim { at: time(&record[..6]), event: unsigned(&record[6..]) };
+    let claim = |[t0, t1, t2, t3, t4, t5, event @ ..]: &[u8; CLAIM_BYTES]| Claim {
+        at: time([*t0, *t1, *t2, *t3, *t4, *t5]),
+        event: unsigned(event),
+    };
     Ok(records.iter().map(claim).collect())
 }
 
@@ -81,15 +84,15 @@ pub fn time_bytes(at: Timestamp) -> [u8; 6] {
 
 /// The time of 6 bytes.
 pub fn time_of(bytes: [u8; 6]) -> Timestamp {
-    time(&bytes)
+    time(bytes)
 }
 
-fn time(bytes: &[u8]) -> Timestamp {
-    Timestamp(bytes.iter().fold(0, |number, byte| number << 8 | i64::from(*byte)) - EPOCH)
+fn time([a, b, c, d, e, f]: [u8; 6]) -> Timestamp {
+    Timestamp(i64::from_be_bytes([0, 0, a, b, c, d, e, f]) - EPOCH)
 }
 
-fn unsigned(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+fn unsigned(bytes: &[u8; 8]) -> u64 {
+    u64::from_be_bytes(*bytes)
 }
 
 /// The hash by which an event is known in windows and claims.
@@ -104,12 +107,17 @@ pub fn bet_id_of(event: &str) -> u64 {
 
 /// The hash of a place in the input: topic, partition and offset.
 pub fn arrival(source: &Source) -> u32 {
-    let mut place = Vec::with_capacity(source.topic.len() + 13);
-    place.extend_from_slice(source.topic.as_bytes());
-    place.push(0);
-    place.extend_from_slice(&source.partition.to_be_bytes());
-    place.extend_from_slice(&source.offset.to_be_bytes());
-    let hash = SipHasher24::new_with_keys(ARRIVALS.0, ARRIVALS.1).hash(&place).to_be_bytes();
+    arrival_of(&source.topic, source.partition, source.offset)
+}
+
+/// The same of its parts.
+pub fn arrival_of(topic: &str, partition: i32, offset: i64) -> u32 {
+    let mut hasher = SipHasher24::new_with_keys(ARRIVALS.0, ARRIVALS.1);
+    hasher.write(topic.as_bytes());
+    hasher.write(&[0]);
+    hasher.write(&partition.to_be_bytes());
+    hasher.write(&offset.to_be_bytes());
+    let hash = hasher.finish().to_be_bytes();
     u32::from_be_bytes([hash[4], hash[5], hash[6], hash[7]])
 }
 

@@ -62,7 +62,8 @@ pub(crate) fn event() -> Target {
     fn decode(input: &[u8]) -> bool {
         let mut rates = Rates::default();
         rates.set("EUR", "1.08".parse().unwrap()).unwrap();
-        let decoded = wire::event::decode(Some(input), &rates);
+        let decoded = wire::event::decode_any(Some(input), &rates);
+        assert_eq!(wire::event::decode(Some(input), &rates), decoded);
         let plain = wire::event_plain::read(input, &rates);
         let event = match &decoded {
             Decoded::Rejected { rejection, .. } => {

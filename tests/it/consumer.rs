@@ -8,7 +8,7 @@ use std::time::Duration;
 use stepup::edge::kafka::Connection;
 use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, LaneSettings, Observer, Settled, StartAt};
 use stepup::edge::kafka::headers::Headers;
-use stepup::edge::kafka::records::Position;
+use stepup::edge::kafka::records::{At, Position};
 use tokio::sync::mpsc::Receiver;
 
 use crate::services::{create_topic, kafka, produce, unique, wait_until};
@@ -82,7 +82,7 @@ fn take_all(consumer: &mut Consumer, seen: &Arc<Seen>) {
         while let Some(batch) = lane.recv().await {
             let texts = batch.iter().map(|record| String::from_utf8_lossy(record.payload.unwrap()).into_owned());
             seen.payloads.lock().unwrap().extend(texts);
-            progress.finish(batch.iter().map(|record| record.position));
+            progress.finish_batch(&batch);
         }
     });
 }
@@ -132,7 +132,7 @@ async fn what_is_finished_is_committed_while_it_runs_and_that_is_known() {
     let mut consumer = join(&topic, &seen);
     write(&topic, "record", 5);
     let batch = consumer.lanes[0].recv().await.unwrap();
-    let positions: Vec<_> = batch.iter().map(|record| record.position.clone()).collect();
+    let positions: Vec<_> = batch.positions().map(At::position).collect();
     let last = positions.last().unwrap();
     assert!(consumer.progress.settled(last) == Settled::NotYet && seen.commits.load(Ordering::SeqCst) == 0);
     consumer.progress.finish(positions.iter());
@@ -172,7 +172,7 @@ async fn take(consumer: &mut Consumer, records: usize) -> Vec<Position> {
     let mut positions = Vec::new();
     while positions.len() < records {
         let batch = consumer.lanes[0].recv().await.unwrap();
-        positions.extend(batch.iter().map(|record| record.position.clone()));
+        positions.extend(batch.positions().map(At::position));
     }
     positions
 }

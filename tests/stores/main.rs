@@ -7,6 +7,7 @@
 
 mod cases;
 mod cluster;
+mod expiry;
 mod faults;
 mod given;
 mod marks;

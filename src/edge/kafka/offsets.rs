@@ -48,7 +48,10 @@ impl OffsetTracker {
 
     /// Takes note that all effects of a record are acknowledged.
     pub fn finish(&mut self, offset: i64) {
-        if let Ok(place) = self.open.binary_search_by_key(&offset, |(offset, _)| *offset) {
+        if self.open.front().is_some_and(|(first, _)| *first == offset) {
+            self.open.pop_front();
+            self.next = self.next.max(Some(offset + 1));
+        } else if let Ok(place) = self.open.binary_search_by_key(&offset, |(offset, _)| *offset) {
             self.open[place].1 = Work::Finished;
         }
         while let Some((offset, Work::Finished)) = self.open.front().copied() {

@@ -19,6 +19,55 @@ impl Position {
     pub fn source(&self) -> Source {
         Source { topic: Arc::clone(&self.topic), partition: self.partition, offset: self.offset }
     }
+
+    pub fn at(&self) -> At<'_> {
+        At { topic: &self.topic, partition: self.partition, offset: self.offset, epoch: self.epoch }
+    }
+}
+
+/// A [`Position`], borrowed: what is asked of every record must not share a counter between threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At<'a> {
+    pub topic: &'a Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+    pub epoch: u64,
+}
+
+impl At<'_> {
+    pub fn position(self) -> Position {
+        Position {
+            topic: Arc::clone(self.topic),
+            partition: self.partition,
+            offset: self.offset,
+            epoch: self.epoch,
+        }
+    }
+
+    pub fn source(self) -> Source {
+        Source { topic: Arc::clone(self.topic), partition: self.partition, offset: self.offset }
+    }
+
+    /// Whether both are of one partition under one assignment.
+    pub fn is_beside(self, other: At<'_>) -> bool {
+        self.partition == other.partition
+            && self.epoch == other.epoch
+            && (Arc::ptr_eq(self.topic, other.topic) || self.topic == other.topic)
+    }
+}
+
+/// A partition as it was assigned to us once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub epoch: u64,
+}
+
+impl Assignment {
+    fn at(&self, offset: i64) -> At<'_> {
+        At { topic: &self.topic, partition: self.partition, offset, epoch: self.epoch }
+    }
 }
 
 /// Records in the order in which they were read: in order within each partition.
@@ -26,12 +75,15 @@ impl Position {
 pub struct Batch {
     bytes: Vec<u8>,
     header_bytes: usize,
+    assignments: Vec<Assignment>,
     entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    position: Position,
+    /// Its place among the batch's assignments.
+    assignment: usize,
+    offset: i64,
     timestamp: Option<i64>,
     key: Option<Range<usize>>,
     payload: Option<Range<usize>>,
@@ -41,7 +93,7 @@ struct Entry {
 /// One record, borrowed from its batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    pub position: &'a Position,
+    pub position: At<'a>,
     /// The broker's or the sender's time of the record, in milliseconds since 1970.
     pub timestamp: Option<i64>,
     pub key: Option<&'a [u8]>,
@@ -49,10 +101,24 @@ pub struct Record<'a> {
     pub headers: &'a [(String, Vec<u8>)],
 }
 
+/// What a batch holds of one partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'a> {
+    pub first: At<'a>,
+    pub last: At<'a>,
+    pub records: usize,
+}
+
 impl Batch {
+    /// An empty batch with room for records and their bytes.
+    pub fn with_room(records: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(records), ..Self::default() }
+    }
+
     pub fn push(
         &mut self,
-        position: Position,
+        assignment: &Assignment,
+        offset: i64,
         timestamp: Option<i64>,
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
@@ -61,7 +127,24 @@ impl Batch {
         self.header_bytes += headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let key = key.map(|bytes| self.keep(bytes));
         let payload = payload.map(|bytes| self.keep(bytes));
-        self.entries.push(Entry { position, timestamp, key, payload, headers });
+        let assignment = self.place_of(assignment);
+        self.entries.push(Entry { assignment, offset, timestamp, key, payload, headers });
+    }
+
+    /// Records come in runs of one partition, so the last one's is looked at first.
+    fn place_of(&mut self, assignment: &Assignment) -> usize {
+        let is_same = |place: usize| {
+            self.assignments.get(place).is_some_and(|known| known.at(0).is_beside(assignment.at(0)))
+        };
+        if let Some(last) = self.entries.last().map(|entry| entry.assignment)
+            && is_same(last)
+        {
+            return last;
+        }
+        (0..self.assignments.len()).find(|place| is_same(*place)).unwrap_or_else(|| {
+            self.assignments.push(assignment.clone());
+            self.assignments.len() - 1
+        })
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
@@ -84,22 +167,53 @@ impl Batch {
     }
 
     /// Where the record in a place of the batch stands in its input.
-    pub fn position(&self, place: usize) -> Option<&Position> {
-        self.entries.get(place).map(|entry| &entry.position)
+    pub fn position(&self, place: usize) -> Option<At<'_>> {
+        self.entries.get(place).map(|entry| self.at(entry))
+    }
+
+    fn at(&self, entry: &Entry) -> At<'_> {
+        self.assignments[entry.assignment].at(entry.offset)
+    }
+
+    /// Where its records stand.
+    pub fn positions(&self) -> impl Iterator<Item = At<'_>> {
+        self.entries.iter().map(|entry| self.at(entry))
+    }
+
+    /// The record in a place of the batch.
+    pub fn record(&self, place: usize) -> Option<Record<'_>> {
+        self.entries.get(place).map(|entry| self.read(entry))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
-        self.entries.iter().map(|entry| Record {
-            position: &entry.position,
+        self.entries.iter().map(|entry| self.read(entry))
+    }
+
+    fn read<'a>(&'a self, entry: &'a Entry) -> Record<'a> {
+        Record {
+            position: self.at(entry),
             timestamp: entry.timestamp,
             key: entry.key.clone().map(|range| &self.bytes[range]),
             payload: entry.payload.clone().map(|range| &self.bytes[range]),
             headers: &entry.headers,
-        })
+        }
+    }
+
+    /// What it holds of each partition.
+    pub fn shares(&self) -> Vec<Share<'_>> {
+        let mut shares: Vec<Option<Share<'_>>> = vec![None; self.assignments.len()];
+        for entry in &self.entries {
+            let at = self.at(entry);
+            let share = shares[entry.assignment].get_or_insert(Share { first: at, last: at, records: 0 });
+            share.last = at;
+            share.records += 1;
+        }
+        shares.into_iter().flatten().collect()
     }
 
     /// Drops the records whose position is no longer wanted.
-    pub fn retain(&mut self, mut wanted: impl FnMut(&Position) -> bool) {
-        self.entries.retain(|entry| wanted(&entry.position));
+    pub fn retain(&mut self, mut wanted: impl FnMut(At<'_>) -> bool) {
+        let assignments = &self.assignments;
+        self.entries.retain(|entry| wanted(assignments[entry.assignment].at(entry.offset)));
     }
 }

@@ -1,36 +1,86 @@
-//! The claims: settled by a script, one at a time.
+//! The claims: settled by a script, one at a time, where a plain read does not settle them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::Value;
 
 use super::failure::{Failure, not_understood};
-use super::pipelines::{Answer, SETTLE};
+use super::keys::Key;
+use super::peek::claims_of;
+use super::pipelines::{Answer, SETTLE, read_places};
 use super::{Operation, RedisStore, ttl_millis};
-use crate::domain::claim::{ClaimAnswer, Intent};
+use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent, settle};
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
 use crate::wire::window::{encode_claim, time_of};
 
 const CLAIM: Operation = Operation { name: "settle", action: "settle claims" };
 
+/// So few are settled without a look beforehand: a round trip costs more than their scripts.
+const FEW: usize = 4;
+
 impl Claims for RedisStore {
     async fn settle(&self, asks: &[Ask]) -> Result<Vec<ClaimAnswer>, StoreError> {
+        let keys: Vec<Key> =
+            asks.iter().map(|ask| self.keys.claims(&ask.tenant, &ask.customer, ask.trigger)).collect();
+        let mut answers = if asks.len() > FEW { self.look_first(asks, &keys).await? } else { vec![None; asks.len()] };
+        let open: Vec<usize> = (0..asks.len()).filter(|place| answers[*place].is_none()).collect();
         let mut pipelines = self.pipelines();
-        for (place, ask) in asks.iter().enumerate() {
-            let key = self.keys.claims(&ask.tenant, &ask.customer, ask.trigger);
-            let mut command = SETTLE.on(&key);
+        for (nth, place) in open.iter().enumerate() {
+            let (ask, key) = (&asks[*place], &keys[*place]);
+            let mut command = SETTLE.on(key);
             command
                 .arg(&encode_claim(&ask.request.claim)[..])
                 .arg(intent(ask.request.intent))
                 .arg(exact_millis(ask.request.cooldown))
                 .arg(exact_millis(ask.request.retention))
                 .arg(ttl_millis(ask.ttl));
-            pipelines.add(key.bucket, command, Answer::Wanted(place));
+            pipelines.add(key.bucket, command, Answer::Wanted(nth));
         }
-        let answers = self.write(CLAIM, pipelines).await?;
-        let answers: Result<Vec<_>, Failure> = answers.into_iter().map(answer_of).collect();
-        answers.map_err(|failure| failure.into_store_error(CLAIM.action))
+        if !pipelines.is_empty() {
+            let settled = self.write(CLAIM, pipelines).await?;
+            for (place, answer) in open.into_iter().zip(settled) {
+                let answer = answer_of(answer).map_err(|failure| failure.into_store_error(CLAIM.action))?;
+                answers[place] = Some(answer);
+            }
+        }
+        let missing = || not_understood().into_store_error(CLAIM.action);
+        answers.into_iter().collect::<Option<_>>().ok_or_else(missing)
+    }
+}
+
+impl RedisStore {
+    /// What a plain read settles: a claim that is held or cools down now stays so, whoever takes another one. From the
+    /// first request of a customer and trigger that may take one, theirs are left to the script, which is atomic.
+    async fn look_first(&self, asks: &[Ask], keys: &[Key]) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
+        let mut place_of: HashMap<&str, usize> = HashMap::with_capacity(keys.len());
+        let mut distinct: Vec<&Key> = Vec::with_capacity(keys.len());
+        for key in keys {
+            place_of.entry(&key.name).or_insert_with(|| {
+                distinct.push(key);
+                distinct.len() - 1
+            });
+        }
+        let mut pipelines = self.pipelines();
+        let reads = pipelines.add_reads(distinct.iter().map(|key| (key.bucket, key.name.as_str())), 0);
+        let found = self.call(CLAIM, pipelines).await?;
+        let mut claims: Vec<Option<Vec<Claim>>> = vec![None; distinct.len()];
+        for (place, found) in read_places(&reads, found).map_err(|failure| failure.into_store_error(CLAIM.action))? {
+            claims[place] = Some(claims_of(found).map_err(|failure| failure.into_store_error(CLAIM.action))?);
+        }
+        let settle_one = |(ask, key): (&Ask, &Key)| {
+            let place = *place_of.get(key.name.as_str())?;
+            let looking = ClaimRequest { intent: Intent::Look, ..ask.request };
+            match settle(claims[place].as_mut()?, &looking) {
+                ClaimAnswer::Free => {
+                    claims[place] = None;
+                    None
+                }
+                answer @ (ClaimAnswer::Held | ClaimAnswer::CoolingDown { .. }) => Some(answer),
+            }
+        };
+        Ok(asks.iter().zip(keys).map(settle_one).collect())
     }
 }
 

@@ -12,6 +12,8 @@ use crate::wire::window::{bucket, customer_key, tenant_key};
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) bucket: u8,
+    /// What it stands for, hashed; 0 where there is only one of its kind.
+    pub(super) hash: u128,
 }
 
 pub(super) struct Keys {
@@ -32,7 +34,7 @@ impl Keys {
     /// A customer's log of bets.
     pub(super) fn window(&self, tenant: &TenantId, customer: &CustomerId) -> Key {
         let hash = customer_key(tenant, customer);
-        let mut key = self.start('w', bucket(hash));
+        let mut key = self.start('w', hash);
         push_base64(&mut key.name, hash);
         key
     }
@@ -40,7 +42,7 @@ impl Keys {
     /// A customer's claims of one trigger.
     pub(super) fn claims(&self, tenant: &TenantId, customer: &CustomerId, trigger: Trigger) -> Key {
         let hash = customer_key(tenant, customer);
-        let mut key = self.start('c', bucket(hash));
+        let mut key = self.start('c', hash);
         push_base64(&mut key.name, hash);
         key.name.push(':');
         key.name.push_str(trigger.name());
@@ -49,48 +51,49 @@ impl Keys {
 
     /// The outcome fixed for a command.
     pub(super) fn outcome(&self, command: CommandId) -> Key {
-        let mut key = self.start('o', bucket(command.0.as_u128()));
+        let mut key = self.start('o', command.0.as_u128());
         key.name.push_str(&command.to_string());
         key
     }
 
     /// An attempt to deliver a command under one number of its reference.
     pub(super) fn attempt(&self, command: CommandId, reference_number: u32) -> Key {
-        let mut key = self.start('a', bucket(command.0.as_u128()));
+        let mut key = self.start('a', command.0.as_u128());
         key.name.push_str(&format!("{command}:{reference_number}"));
         key
     }
 
     /// The tenants whose preferences are doubted.
     pub(super) fn doubts(&self) -> Key {
-        Key { name: format!("{}:doubts", self.base), bucket: 0 }
+        Key { name: format!("{}:doubts", self.base), bucket: 0, hash: 0 }
     }
 
     /// The controls, the same for every scope.
     pub(super) fn controls(prefix: &str) -> Key {
-        Key { name: format!("{prefix}:1:controls"), bucket: 0 }
+        Key { name: format!("{prefix}:1:controls"), bucket: 0, hash: 0 }
     }
 
     /// The mark of a bucket, the same for every scope.
     pub(super) fn mark(prefix: &str, part: Part, bucket: u8) -> Key {
-        let mut key = Self { base: format!("{prefix}:1") }.start('k', bucket);
+        let mut key = Self { base: format!("{prefix}:1") }.start('k', u128::from(bucket));
         key.name.push_str(part_name(part));
         key
     }
 
     /// Who fills a part of the store.
     pub(super) fn filling(prefix: &str, part: Part) -> Key {
-        Key { name: format!("{prefix}:1:filling:{}", part_name(part)), bucket: 0 }
+        Key { name: format!("{prefix}:1:filling:{}", part_name(part)), bucket: 0, hash: 0 }
     }
 
     /// The sessions of a tenant in a minute, counted from 1970.
     pub(super) fn sessions(&self, tenant: &TenantId, minute: i64) -> Key {
-        let mut key = self.start('m', bucket(tenant_key(tenant)));
+        let mut key = self.start('m', tenant_key(tenant));
         key.name.push_str(&format!("{tenant}:{minute}"));
         key
     }
 
-    fn start(&self, kind: char, bucket: u8) -> Key {
+    fn start(&self, kind: char, hash: u128) -> Key {
+        let bucket = bucket(hash);
         let mut name = String::with_capacity(self.base.len() + 56);
         name.push_str(&self.base);
         name.push(':');
@@ -99,7 +102,7 @@ impl Keys {
         name.push(char::from(HEX[usize::from(bucket >> 4)]));
         name.push(char::from(HEX[usize::from(bucket & 15)]));
         name.push_str("}:");
-        Key { name, bucket }
+        Key { name, bucket, hash }
     }
 }
 

@@ -107,13 +107,16 @@ pub struct RedisStore {
     wait_replicas: usize,
     keys: Arc<Keys>,
     observe: Observe,
+    /// When the windows end that were given a time to live.
+    expiries: Arc<windows::Expiries>,
     /// What every call must find whole.
     watch: Option<(Part, Watch)>,
 }
 
 impl Scoped for RedisStore {
     fn scoped(&self, scope: Scope) -> Self {
-        Self { keys: Arc::new(Keys::new(&self.prefix, scope)), ..self.clone() }
+        let (keys, expiries) = (Arc::new(Keys::new(&self.prefix, scope)), Arc::new(windows::Expiries::new()));
+        Self { keys, expiries, ..self.clone() }
     }
 }
 
@@ -144,6 +147,7 @@ impl RedisStore {
             wait_replicas,
             keys,
             observe: Arc::new(|_, _| {}),
+            expiries: Arc::new(windows::Expiries::new()),
             watch: None,
         }
     }

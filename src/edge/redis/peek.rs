@@ -46,7 +46,7 @@ impl RedisStore {
     }
 }
 
-fn claims_of(answer: Value) -> Result<Vec<Claim>, Failure> {
+pub(super) fn claims_of(answer: Value) -> Result<Vec<Claim>, Failure> {
     let claims = bytes_or_nil(answer)?.unwrap_or_default();
     decode_claims(&claims).map_err(|broken| {
         Failure::Broken(format!("claims are no whole records ({broken}): something else writes under our prefix"))

@@ -92,6 +92,30 @@ impl Pipelines {
         }
     }
 
+    /// Adds one read of all the keys of a bucket to the end of its pipeline; on a single server there is one of all. The
+    /// answers' places begin at `first`: gives for each the places of its keys.
+    pub(super) fn add_reads<'a>(&mut self, keys: impl Iterator<Item = (u8, &'a str)>, first: usize) -> Vec<Vec<usize>> {
+        let mut reads: BTreeMap<u8, (Cmd, Vec<usize>)> = BTreeMap::new();
+        for (place, (bucket, key)) in keys.enumerate() {
+            let (command, places) = reads
+                .entry(if self.clustered { bucket } else { 0 })
+                .or_insert_with(|| (redis::cmd("MGET"), Vec::new()));
+            command.arg(key);
+            places.push(place);
+        }
+        let mut all = Vec::with_capacity(reads.len());
+        self.wanted = self.wanted.max(first);
+        for (bucket, (command, places)) in reads {
+            self.add(bucket, command, Answer::Wanted(first + all.len()));
+            all.push(places);
+        }
+        all
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     /// Adds a command to the end of every pipeline, made for its bucket. Their answers come after all others: gives the
     /// place of the first.
     pub(super) fn add_to_each(&mut self, command: impl Fn(u8) -> Cmd) -> usize {
@@ -150,6 +174,21 @@ impl Lane {
         }
         Ok(answers.split_off(loads.min(answers.len())))
     }
+}
+
+/// What was read under each key, by its place, from the answers to [`Pipelines::add_reads`].
+pub(super) fn read_places(
+    reads: &[Vec<usize>],
+    answers: Vec<Value>,
+) -> Result<impl Iterator<Item = (usize, Value)>, Failure> {
+    let mut all = Vec::with_capacity(reads.len());
+    for (places, answer) in reads.iter().zip(answers) {
+        match answer {
+            Value::Array(found) if found.len() == places.len() => all.push(places.iter().copied().zip(found)),
+            _ => return Err(not_understood()),
+        }
+    }
+    Ok(all.into_iter().flatten())
 }
 
 /// The first error among the answers; a missing script counts before any other, because it is mended at once.

@@ -1,15 +1,24 @@
 //! The windows: strings that only grow.
+//!
+//! A batch costs one `APPEND` a customer and one `MGET` a bucket. A key's time to live is refreshed only when it is due, which
+//! this process remembers; a key that came into being without one is seen by its length and given one before the call ends.
+
+use std::time::Duration;
 
 use redis::Value;
 
 use super::failure::Failure;
-use super::pipelines::{Answer, COMPACT, Pipelines};
+use super::keys::Key;
+use super::pipelines::{Answer, COMPACT, Pipelines, read_places};
 use super::replies::bytes_or_nil;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::window::Bet;
 use crate::edge::StoreError;
 use crate::edge::windows::{Compaction, CustomerBets, Windows};
 use crate::wire::window::{BET_BYTES, decode_log, encode};
+
+mod expiries;
+pub(super) use expiries::Expiries;
 
 const RECORD: Operation = Operation { name: "record", action: "record bets in their windows" };
 
@@ -19,13 +28,26 @@ impl Windows for RedisStore {
         for compaction in compactions.iter().filter(|compaction| !compaction.read.is_empty()) {
             self.add_compaction(&mut pipelines, compaction);
         }
-        for (place, bets) in batch.iter().enumerate() {
-            self.add_bets(&mut pipelines, bets, place);
+        let keys: Vec<Key> = batch.iter().map(|bets| self.keys.window(&bets.tenant, &bets.customer)).collect();
+        let expiring = self.add_bets(&mut pipelines, batch, &keys);
+        let reads = pipelines.add_reads(keys.iter().map(|key| (key.bucket, key.name.as_str())), batch.len());
+        let mut answers = self.write(RECORD, pipelines).await?;
+        let logs = logs_of(&reads, answers.split_off(batch.len()), batch.len());
+        let logs = logs.map_err(|failure| failure.into_store_error(RECORD.action))?;
+        self.expiries.note(&expiring);
+        let forgotten = self.new_without_end(batch, &keys, &answers, &expiring);
+        if !forgotten.is_empty() {
+            self.call(RECORD, forgotten).await?;
         }
-        let logs = self.write(RECORD, pipelines).await?;
-        let logs: Result<Vec<_>, Failure> = logs.into_iter().map(log_of).collect();
-        logs.map_err(|failure| failure.into_store_error(RECORD.action))
+        Ok(logs)
     }
+}
+
+/// A key that is given a time to live: its place in the batch, its hash, and the end that it has from now on at least.
+pub(super) struct Expiring {
+    place: usize,
+    hash: u128,
+    ends_at: u64,
 }
 
 impl RedisStore {
@@ -37,23 +59,63 @@ impl RedisStore {
             .arg(read.len())
             .arg(sha1_smol::Sha1::from(&read).digest().to_string())
             .arg(encoded(&compaction.kept))
-            .arg(ttl_millis(compaction.ttl));
+            .arg(ttl_millis(longer(compaction.ttl)));
         pipelines.add(key.bucket, command, Answer::Checked);
     }
 
-    /// A connection cut between the two commands can leave a new log without a TTL. The batch is then recorded again, and
-    /// that sets it.
-    fn add_bets(&self, pipelines: &mut Pipelines, bets: &CustomerBets, place: usize) {
-        let key = self.keys.window(&bets.tenant, &bets.customer);
-        if !bets.bets.is_empty() {
-            let mut append = redis::cmd("APPEND");
-            append.arg(&key.name).arg(encoded(&bets.bets));
-            pipelines.add(key.bucket, append, Answer::Checked);
+    /// A connection cut between the two commands can leave a new log without a time to live. The batch is then recorded
+    /// again, and that sets it.
+    fn add_bets(&self, pipelines: &mut Pipelines, batch: &[CustomerBets], keys: &[Key]) -> Vec<Expiring> {
+        let mut expiring = Vec::new();
+        let now = self.expiries.now();
+        let mut log = Vec::new();
+        for (place, (bets, key)) in batch.iter().zip(keys).enumerate() {
+            if !bets.bets.is_empty() {
+                log.clear();
+                bets.bets.iter().for_each(|bet| encode(bet, &mut log));
+                let mut append = redis::Cmd::with_capacity(3, 6 + key.name.len() + log.len());
+                append.arg("APPEND").arg(&key.name).arg(&log[..]);
+                pipelines.add(key.bucket, append, Answer::Wanted(place));
+            }
+            if !self.expiries.lasts(key.hash, now, bets.ttl) {
+                pipelines.add(key.bucket, expire(key, bets.ttl), Answer::Checked);
+                expiring.push(Expiring { place, hash: key.hash, ends_at: expiries::end(now, longer(bets.ttl)) });
+            }
         }
-        let mut read = redis::cmd("GETEX");
-        read.arg(&key.name).arg("PX").arg(ttl_millis(bets.ttl));
-        pipelines.add(key.bucket, read, Answer::Wanted(place));
+        expiring
     }
+
+    /// A log that is as long as what was appended to it is new: whoever deleted it took its time to live with it.
+    fn new_without_end(
+        &self,
+        batch: &[CustomerBets],
+        keys: &[Key],
+        lengths: &[Value],
+        expiring: &[Expiring],
+    ) -> Pipelines {
+        let mut given = expiring.iter().peekable();
+        let mut pipelines = self.pipelines();
+        for (place, ((bets, key), length)) in batch.iter().zip(keys).zip(lengths).enumerate() {
+            let has_one = given.next_if(|one| one.place == place).is_some();
+            let appended = bets.bets.len() * BET_BYTES;
+            if !has_one && appended > 0 && *length == Value::Int(i64::try_from(appended).unwrap_or(i64::MAX)) {
+                self.expiries.forget(key.hash);
+                pipelines.add(key.bucket, expire(key, bets.ttl), Answer::Checked);
+            }
+        }
+        pipelines
+    }
+}
+
+/// Longer than is needed, so that it need not be refreshed with every bet.
+fn longer(ttl: Duration) -> Duration {
+    ttl.saturating_add(ttl / 4)
+}
+
+fn expire(key: &Key, ttl: Duration) -> redis::Cmd {
+    let mut command = redis::Cmd::with_capacity(3, 20 + key.name.len());
+    command.arg("PEXPIRE").arg(&key.name).arg(ttl_millis(longer(ttl)));
+    command
 }
 
 fn encoded(bets: &[Bet]) -> Vec<u8> {
@@ -62,6 +124,15 @@ fn encoded(bets: &[Bet]) -> Vec<u8> {
         encode(bet, &mut log);
     }
     log
+}
+
+/// The logs of so many customers, from the answers to the reads of their keys.
+fn logs_of(reads: &[Vec<usize>], answers: Vec<Value>, customers: usize) -> Result<Vec<Vec<Bet>>, Failure> {
+    let mut logs = vec![Vec::new(); customers];
+    for (place, log) in read_places(reads, answers)? {
+        logs[place] = log_of(log)?;
+    }
+    Ok(logs)
 }
 
 pub(super) fn log_of(answer: Value) -> Result<Vec<Bet>, Failure> {

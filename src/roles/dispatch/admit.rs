@@ -68,7 +68,7 @@ pub(super) async fn admit<O: Outcomes, X: Sessions, K: Sink>(
 fn decode(record: &Record<'_>, dead_letters: &str) -> Result<Job, Box<Unreadable>> {
     let unreadable = |rejection: Rejection| {
         let letter = dead_letter(record, &rejection, Stage::Dispatch, dead_letters);
-        Box::new(Unreadable { letter, code: rejection.code, position: record.position.clone() })
+        Box::new(Unreadable { letter, code: rejection.code, position: record.position.position() })
     };
     let payload = record.payload.unwrap_or_default();
     let command = command::decode(payload).map_err(unreadable)?;
@@ -79,7 +79,7 @@ fn decode(record: &Record<'_>, dead_letters: &str) -> Result<Job, Box<Unreadable
         command,
         key: record.key.map(<[u8]>::to_vec),
         payload: payload.to_vec(),
-        position: record.position.clone(),
+        position: record.position.position(),
         attempts: parked.attempts,
         folded: Vec::new(),
         span: None,

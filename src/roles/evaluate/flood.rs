@@ -9,7 +9,7 @@ use crate::domain::flood::{Flood, Sum, Terms};
 use crate::edge::claims::Claims;
 use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::Sink;
-use crate::edge::kafka::records::{Batch, Position};
+use crate::edge::kafka::records::{At, Batch, Position, Share};
 use crate::edge::preferences::PreferencesSource;
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
@@ -55,19 +55,17 @@ impl FloodStop {
     /// Hears which records of a batch cannot be processed; tells whether a partition is stopped for them.
     fn hear(&self, batch: &Batch, bad: impl Iterator<Item = usize>) -> bool {
         let Some(terms) = self.0.terms else { return false };
-        let mut sums: HashMap<(Arc<str>, i32), (Sum, &Position)> = HashMap::new();
-        let of = |position: &Position| (Arc::clone(&position.topic), position.partition);
-        for record in batch.iter() {
-            sums.entry(of(record.position)).or_insert((Sum::default(), record.position)).0.of += 1;
-        }
+        let sum = |share: &Share<'_>| Sum { bad: 0, of: share.records as u64 };
+        let mut sums: Vec<(At<'_>, Sum)> = batch.shares().iter().map(|share| (share.first, sum(share))).collect();
         for position in bad.filter_map(|place| batch.position(place)) {
-            if let Some((sum, _)) = sums.get_mut(&of(position)) {
+            if let Some((_, sum)) = sums.iter_mut().find(|(first, _)| first.is_beside(position)) {
                 sum.bad += 1;
             }
         }
         let mut known = self.known();
         let mut stopped = false;
-        for (partition, (sum, first)) in sums {
+        for (first, sum) in sums {
+            let partition = (Arc::clone(first.topic), first.partition);
             let fresh = || Watched { epoch: first.epoch, flood: Flood::new(terms), stopped: None };
             let watched = known.entry(partition).or_insert_with(fresh);
             if watched.epoch != first.epoch {
@@ -92,17 +90,17 @@ impl FloodStop {
     /// Takes the records of stopped partitions out of a batch, to be read again by whoever gets them next.
     fn leave_out(&self, batch: &mut Batch, progress: &Progress) {
         let known = self.known();
-        let stands = |position: &Position| {
-            let watched = known.get(&(Arc::clone(&position.topic), position.partition));
-            watched.is_some_and(|watched| watched.stopped.is_some() && watched.epoch == position.epoch)
-        };
         if !known.values().any(|watched| watched.stopped.is_some()) {
             return;
         }
-        let left: Vec<Position> = batch.iter().map(|record| record.position).filter(|at| stands(at)).cloned().collect();
+        let stands = |at: At<'_>| {
+            let watched = known.get(&(Arc::clone(at.topic), at.partition));
+            watched.is_some_and(|watched| watched.stopped.is_some() && watched.epoch == at.epoch)
+        };
+        let left: Vec<Position> = batch.positions().filter(|at| stands(*at)).map(At::position).collect();
         progress.abandon(&left);
         left.iter().for_each(|position| progress.stop(position));
-        batch.retain(|position| !stands(position));
+        batch.retain(|at| !stands(at));
     }
 
     fn show(&self, known: &Known) {

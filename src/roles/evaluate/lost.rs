@@ -1,40 +1,43 @@
 //! What a batch at hand needs where the store loses what it kept: a filling reaches only as far as what is committed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::{Evaluate, Recorded};
 use crate::config::Evaluate as Settings;
 use crate::domain::time::Timestamp;
+use crate::domain::window::Bet;
 use crate::edge::StoreError;
 use crate::edge::claims::Claims;
 use crate::edge::kafka::producer::Sink;
 use crate::edge::marks::Era;
 use crate::edge::preferences::PreferencesSource;
 use crate::edge::quotas::Quotas;
-use crate::edge::windows::Windows;
+use crate::edge::windows::{Compaction, Windows};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::{GivenUp, Stopped};
 use crate::roles::refill::{CONFIRM_AFTER, Unfilled};
-use crate::roles::walk;
+use crate::roles::walk::{self, Bets};
 
-/// When a batch's bets were recorded, and in which era of the store.
-#[derive(Debug)]
-pub(super) struct Since {
-    at: Instant,
+/// A batch's bets, and the era of the store in which they were told to it last.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) bets: Bets,
     era: AtomicU64,
 }
 
-impl Since {
-    pub(super) fn now(era: Option<Era>) -> Self {
-        Self { at: Instant::now(), era: AtomicU64::new(number(era)) }
+impl Told {
+    pub(super) fn new(bets: Bets) -> Arc<Self> {
+        Arc::new(Self { bets, era: AtomicU64::default() })
     }
 
-    fn age(&self) -> Duration {
-        self.at.elapsed()
+    fn is_of(&self, era: u64) -> bool {
+        era != 0 && self.era.load(Ordering::Relaxed) == era
+    }
+
+    fn note(&self, era: u64) {
+        self.era.store(era, Ordering::Relaxed);
     }
 }
 
@@ -44,14 +47,40 @@ fn number(era: Option<Era>) -> u64 {
 }
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
+    /// Records a batch's bets behind those of the batches `ahead` of it, which are recorded again first where the store
+    /// has lost them: a filling does not bring them back, and what comes after them must find them there.
+    pub(super) async fn record_behind(
+        &self,
+        told: &Told,
+        due: &[Compaction],
+        ahead: &[Arc<Told>],
+    ) -> Result<Vec<Vec<Bet>>, Unfilled> {
+        if told.bets.customers.is_empty() && due.is_empty() {
+            told.note(number(self.kept.era()));
+            return Ok(Vec::new());
+        }
+        let era = number(Some(self.kept.ensure().await?));
+        for earlier in ahead.iter().filter(|earlier| !earlier.is_of(era)) {
+            self.windows.record(&earlier.bets.customers, &[]).await?;
+            earlier.note(era);
+        }
+        let logs = self.windows.record(&told.bets.customers, due).await?;
+        if number(self.kept.era()) != era {
+            return Err(StoreError::Lost { action: "record bets in their windows" }.into());
+        }
+        told.note(era);
+        Ok(logs)
+    }
+
     /// Records a batch's bets once more where the store has lost them. What was judged by them stays.
     pub(super) async fn record_again_if_lost(&self, recorded: &Recorded) -> Result<bool, StoreError> {
-        let current = number(self.kept.era());
-        if current != 0 && recorded.since.era.load(Ordering::Relaxed) == current {
+        if recorded.told.is_of(number(self.kept.era())) {
             return Ok(false);
         }
-        walk::record(&self.windows, &recorded.arrivals, &[], &self.window_settings, self.outlive()).await?;
-        recorded.since.era.store(number(self.kept.era()), Ordering::Relaxed);
+        if !recorded.told.bets.customers.is_empty() {
+            self.windows.record(&recorded.told.bets.customers, &[]).await?;
+        }
+        recorded.told.note(number(self.kept.era()));
         Ok(true)
     }
 
@@ -63,7 +92,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         settings: &Settings,
         now: Option<Timestamp>,
     ) -> Result<(), Stopped> {
-        if recorded.since.age() < CONFIRM_AFTER {
+        if recorded.since.elapsed() < CONFIRM_AFTER {
             return Ok(());
         }
         let confirm = || async {

@@ -2,11 +2,14 @@
 //! rejected, the others go on.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::super::hold::{GivenUp, Stopped};
 use super::super::walk::{self, Arrival, Keep, Tested, Windowed};
+use super::lost::Told;
 use super::{Evaluate, Recorded};
 use crate::config::{Evaluate as Settings, Receipts};
 use crate::domain::ids::TenantId;
@@ -40,19 +43,14 @@ impl Unread {
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
     pub(super) async fn look_up(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
-        let mut tenants: Vec<TenantId> = Vec::new();
-        let mut places: HashMap<TenantId, usize> = HashMap::new();
-        for arrival in &recorded.arrivals {
-            places.entry(arrival.event.tenant.clone()).or_insert_with_key(|tenant| {
-                tenants.push(tenant.clone());
-                tenants.len() - 1
-            });
-        }
+        let (tenants, tenant_of) = tenants_of(&recorded.arrivals);
         let read = || self.read(&tenants);
         let known = self.holder.until_ok(HeldReason::Preferences, Dependency::Preferences, read).await?;
         self.tell_preferences(&tenants, &known);
         let mut given_up = 0;
-        recorded.reject(|arrival| match &known[places[&arrival.event.tenant]] {
+        recorded.tenants = tenants;
+        recorded.tenant_of = tenant_of;
+        recorded.reject(|arrival, tenant| match &known[tenant] {
             Ok(Lookup::Known(preferences)) => {
                 arrival.preferences = Some(std::sync::Arc::clone(preferences));
                 None
@@ -95,28 +93,56 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         }
     }
 
-    /// Records the batch's bets.
-    pub(super) async fn record(&self, recorded: &mut Recorded, due: &[Compaction]) -> Result<(), Stopped> {
-        let (windows, settings, outlive) = (&self.windows, &self.window_settings, self.outlive());
-        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
-        let arrivals = &recorded.arrivals;
-        let record = || walk::record_keeping(windows, arrivals, due, settings, outlive, keep);
-        let asked = || !due.is_empty() || arrivals.iter().any(walk::needs_window);
+    /// Records the batch's bets behind those of the batches that are `ahead` of it.
+    pub(super) async fn record(
+        &self,
+        recorded: &mut Recorded,
+        due: &[Compaction],
+        ahead: &[Arc<Told>],
+    ) -> Result<(), Stopped> {
+        let told = Arc::clone(&recorded.told);
+        let record = || self.record_behind(&told, due, ahead);
+        let asked = || !due.is_empty() || !told.bets.customers.is_empty();
         let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await?;
-        recorded.windowed = match done {
-            Ok(windowed) => windowed,
-            Err(GivenUp) => {
-                self.reject_for_want_of_the_store(recorded, HeldReason::Windows, |arrival, _| {
-                    walk::needs_window(arrival)
-                });
-                Windowed::none_of(recorded.arrivals.len())
-            }
-        };
+        recorded.since = Instant::now();
+        match done {
+            Ok(logs) => recorded.logs = logs,
+            Err(GivenUp) => self.give_windows_up(recorded),
+        }
         Ok(())
     }
 
+    /// Judges the batch's bets by the logs that were read. One in which a bet is missing is read again.
+    pub(super) async fn judge(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
+        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
+        let told = Arc::clone(&recorded.told);
+        let read = Mutex::new(Some(std::mem::take(&mut recorded.logs)));
+        let judge = || async {
+            let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let logs = match read {
+                Some(logs) => logs,
+                None => self.windows.record(&told.bets.customers, &[]).await?,
+            };
+            walk::judge_windows(&told.bets, logs, keep)
+        };
+        let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, judge, || false).await?;
+        match done {
+            Ok(windowed) => recorded.windowed = windowed,
+            Err(GivenUp) => self.give_windows_up(recorded),
+        }
+        // Those without a window, or of which none was asked.
+        recorded.windowed.reaches.resize(recorded.arrivals.len(), None);
+        Ok(())
+    }
+
+    fn give_windows_up(&self, recorded: &mut Recorded) {
+        self.reject_for_want_of_the_store(recorded, HeldReason::Windows, |arrival, _| walk::needs_window(arrival));
+        recorded.told = Arc::default();
+        recorded.windowed = Windowed::none_of(recorded.arrivals.len());
+    }
+
     /// Decides the batch. Gives back the clock that it was decided by, too.
-    pub(super) async fn decide(
+    pub(super) async fn decide_batch(
         &self,
         recorded: &mut Recorded,
         settings: &Settings,
@@ -162,7 +188,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let reaches = std::mem::take(&mut recorded.windowed.reaches);
         let mut reach_of = reaches.iter().copied();
         let (mut kept, mut given_up) = (Vec::with_capacity(recorded.arrivals.len()), 0);
-        recorded.reject(|arrival| {
+        recorded.reject(|arrival, _| {
             let needed = needs(arrival, reach_of.next().flatten());
             kept.push(!needed);
             given_up += u64::from(needed);
@@ -183,20 +209,25 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
 }
 
 impl Recorded {
-    /// Takes out the arrivals that cannot be decided, each with the reason that `judge` gives.
-    fn reject(&mut self, mut judge: impl FnMut(&mut Arrival) -> Option<Rejection>) {
+    /// Takes out the arrivals that cannot be decided, each with the reason that `judge` gives, which is told the place of
+    /// the arrival's tenant as well.
+    fn reject(&mut self, mut judge: impl FnMut(&mut Arrival, usize) -> Option<Rejection>) {
         let mut kept = Vec::with_capacity(self.records.len());
+        let mut tenant_of = Vec::with_capacity(self.records.len());
         let arrivals = Vec::with_capacity(self.arrivals.len());
-        for (mut arrival, record) in std::mem::replace(&mut self.arrivals, arrivals).into_iter().zip(&self.records) {
-            if let Some(rejection) = judge(&mut arrival) {
+        let arrivals = std::mem::replace(&mut self.arrivals, arrivals).into_iter();
+        for ((mut arrival, record), tenant) in arrivals.zip(&self.records).zip(&self.tenant_of) {
+            if let Some(rejection) = judge(&mut arrival, *tenant) {
                 let kind = arrival.event.activity.kind();
                 self.rejected.push((*record, Some(arrival.event.tenant), Some(kind), rejection));
                 continue;
             }
             self.arrivals.push(arrival);
             kept.push(*record);
+            tenant_of.push(*tenant);
         }
         self.records = kept;
+        self.tenant_of = tenant_of;
     }
 
     fn note_given_up(&mut self, reason: HeldReason, records: u64) {
@@ -204,4 +235,19 @@ impl Recorded {
             self.given_up.push((reason, records));
         }
     }
+}
+
+/// The tenants of a batch, each once, and the place of each arrival's among them.
+fn tenants_of(arrivals: &[Arrival]) -> (Vec<TenantId>, Vec<usize>) {
+    let mut tenants: Vec<&TenantId> = Vec::new();
+    let mut places: HashMap<&TenantId, usize> = HashMap::new();
+    let mut tenant_of = Vec::with_capacity(arrivals.len());
+    for arrival in arrivals {
+        let tenant = &arrival.event.tenant;
+        tenant_of.push(*places.entry(tenant).or_insert_with(|| {
+            tenants.push(tenant);
+            tenants.len() - 1
+        }));
+    }
+    (tenants.into_iter().cloned().collect(), tenant_of)
 }

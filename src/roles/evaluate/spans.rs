@@ -15,21 +15,21 @@ use crate::wire::trace::{TraceContext, id_of};
 pub(super) struct Places(Vec<Option<Place>>);
 
 impl Places {
-    pub(super) fn of(traces: &Traces, recorded: &Recorded, records: &[Record<'_>]) -> Self {
+    pub(super) fn of(traces: &Traces, recorded: &Recorded) -> Self {
         if !traces.are_on() {
             return Self(Vec::new());
         }
-        let place = |record: &Record<'_>| {
+        let place = |record: Record<'_>| {
             let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
             match TraceContext::decode(headers) {
                 Some(context) => Some(traces.follow(context)),
                 None => {
                     let at = record.position;
-                    traces.begin(id_of(&at.topic, at.partition, at.offset, record.timestamp))
+                    traces.begin(id_of(at.topic, at.partition, at.offset, record.timestamp))
                 }
             }
         };
-        Self(recorded.records.iter().map(|record| place(&records[*record])).collect())
+        Self(recorded.records.iter().map(|record| recorded.batch.record(*record).and_then(place)).collect())
     }
 
     /// A record that an event has led to, with the event's context.
@@ -45,15 +45,15 @@ impl Places {
         &self,
         traces: &Traces,
         recorded: &Recorded,
-        records: &[Record<'_>],
         tested: &[Tested],
         decided: SystemTime,
     ) {
         let sampled = |place: &Option<Place>| place.clone().filter(Place::is_sampled);
         for (event, place) in self.0.iter().enumerate().filter_map(|(event, place)| Some((event, sampled(place)?))) {
             traces.end(&place, || {
-                let (arrival, record) = (&recorded.arrivals[event].event, &records[recorded.records[event]]);
-                let mut attributes = of_record(record.position, "evaluate");
+                let arrival = &recorded.arrivals[event].event;
+                let at = recorded.batch.position(recorded.records[event]);
+                let mut attributes = at.map_or_else(Vec::new, |at| of_record(at, "evaluate"));
                 attributes.push(("stepup.tenant", arrival.tenant.to_string().into()));
                 attributes.push(("stepup.event_type", arrival.activity.kind().name().into()));
                 // They stand in the order of the events.

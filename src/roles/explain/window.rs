@@ -63,7 +63,7 @@ impl Traces<'_> {
                 "it is a repeat: the window knows its id since an earlier record, and judges it as of that".into(),
             );
         }
-        if asked.is_some() && self.may_have_lost(log, rule, judged.kept.len()) {
+        if asked.is_some() && self.may_have_lost(log, rule, judged.window.len()) {
             notes.push("bets of its window may no longer be kept: the count may have been greater then".to_owned());
         }
         let (needed, count, within_minutes) = (Some(reach.needed), Some(reach.count), Some(reach.within_minutes));

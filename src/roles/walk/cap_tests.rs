@@ -66,7 +66,7 @@ fn arrivals(words: &str, after: Duration) -> Vec<Arrival> {
 /// The decisions of a batch, `again` after those that fired before.
 async fn decided(store: &MemoryStore, settings: &Evaluate, words: &str, after: Duration) -> String {
     let arrivals = arrivals(words, after);
-    let windowed = Windowed { reaches: vec![None; arrivals.len()], ..Windowed::default() };
+    let windowed = Windowed::none_of(arrivals.len());
     let now = Some(NOON.plus(after));
     let tested = decide(&ledgers(store), &arrivals, &windowed, settings, now, SECOND).await.unwrap();
     let name = |again: bool, name: &'static str| if again { format!("{name}+") } else { name.to_owned() };
@@ -109,7 +109,7 @@ async fn without_a_cap_or_without_a_clock_nothing_is_counted() {
     let store = MemoryStore::new();
     assert_eq!(decided(&store, &settings(""), "a/1/e1 a/2/e2", SECOND).await, "required required");
     let arrivals = arrivals("a/3/e3 a/4/e4", SECOND);
-    let windowed = Windowed { reaches: vec![None; 2], ..Windowed::default() };
+    let windowed = Windowed::none_of(2);
     let capped = settings("max_sessions_per_minute: 1");
     let tested = decide(&ledgers(&store), &arrivals, &windowed, &capped, None, SECOND).await.unwrap();
     assert!(tested.iter().all(|one| one.decision.name() == "required"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::offsets::OffsetTracker;
-use super::super::records::{Batch, Position};
+use super::super::records::{Assignment, At, Batch};
 use super::StartAt;
 use super::progress::{Observer, Settled};
 use super::stalls::Idle;
@@ -88,25 +88,23 @@ impl Group {
         self.version.load(Ordering::Acquire)
     }
 
-    pub(super) fn epoch(&self, topic: &str, partition: i32) -> Option<(Arc<str>, u64)> {
+    /// A partition as it is assigned to us now.
+    pub(super) fn assignment(&self, topic: &str, partition: i32) -> Option<Assignment> {
         let state = self.state();
         state
             .partitions
             .iter()
             .find(|((own, number), _)| *number == partition && own.as_ref() == topic)
-            .map(|((own, _), owned)| (Arc::clone(own), owned.epoch))
+            .map(|((own, _), owned)| Assignment { topic: Arc::clone(own), partition, epoch: owned.epoch })
     }
 
     /// Takes note of a batch that is handed out, and drops from it what is not ours any more.
     pub(super) fn begin(&self, batch: &mut Batch) {
         let mut state = self.state();
-        batch.retain(|position| match state.owned(position) {
-            Some(owned) => {
-                owned.tracker.begin(position.offset);
-                true
-            }
-            None => false,
-        });
+        let is_ours = state.each(batch.positions(), |owned, offset| owned.tracker.begin(offset));
+        if !is_ours {
+            batch.retain(|at| state.owned(at).is_some());
+        }
     }
 
     /// Whether partitions came since this was last asked.
@@ -237,37 +235,47 @@ impl Group {
 }
 
 impl State {
-    fn owned(&mut self, position: &Position) -> Option<&mut Owned> {
-        self.partitions
-            .get_mut(&(Arc::clone(&position.topic), position.partition))
-            .filter(|owned| owned.epoch == position.epoch)
+    fn owned(&mut self, at: At<'_>) -> Option<&mut Owned> {
+        let owned = self.partitions.get_mut(&(Arc::clone(at.topic), at.partition));
+        owned.filter(|owned| owned.epoch == at.epoch)
+    }
+
+    /// Does the same for every record that is ours still; tells whether all of them are. Records come in runs of one
+    /// partition, which is looked up once for each.
+    fn each<'a>(
+        &mut self,
+        positions: impl IntoIterator<Item = At<'a>>,
+        mut act: impl FnMut(&mut Owned, i64),
+    ) -> bool {
+        let mut positions = positions.into_iter().peekable();
+        let mut all = true;
+        while let Some(first) = positions.next() {
+            let mut owned = self.owned(first);
+            all &= owned.is_some();
+            let mut next = Some(first);
+            while let Some(at) = next {
+                if let Some(owned) = &mut owned {
+                    act(owned, at.offset);
+                }
+                next = positions.next_if(|next| next.is_beside(first));
+            }
+        }
+        all
     }
 }
 
 impl Group {
-    pub(super) fn finish<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
-        let mut state = self.state();
-        for position in positions {
-            if let Some(owned) = state.owned(position) {
-                owned.tracker.finish(position.offset);
-            }
-        }
-        drop(state);
+    pub(super) fn finish<'a>(&self, positions: impl IntoIterator<Item = At<'a>>) {
+        self.state().each(positions, |owned, offset| owned.tracker.finish(offset));
         self.finished.notify_all();
     }
 
-    pub(super) fn abandon<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
-        let mut state = self.state();
-        for position in positions {
-            if let Some(owned) = state.owned(position) {
-                owned.tracker.abandon(position.offset);
-            }
-        }
-        drop(state);
+    pub(super) fn abandon<'a>(&self, positions: impl IntoIterator<Item = At<'a>>) {
+        self.state().each(positions, |owned, offset| owned.tracker.abandon(offset));
         self.finished.notify_all();
     }
 
-    pub(super) fn stop(&self, position: &Position) {
+    pub(super) fn stop(&self, position: At<'_>) {
         if let Some(owned) = self.state().owned(position)
             && !std::mem::replace(&mut owned.stopped, true)
         {
@@ -279,7 +287,7 @@ impl Group {
         self.leaving.load(Ordering::Acquire)
     }
 
-    pub(super) fn settled(&self, position: &Position) -> Settled {
+    pub(super) fn settled(&self, position: At<'_>) -> Settled {
         match self.state().owned(position) {
             None => Settled::Gone,
             Some(owned) if owned.tracker.is_committed(position.offset) => Settled::Committed,

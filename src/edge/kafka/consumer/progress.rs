@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::records::Position;
+use super::super::records::{Batch, Position};
 use super::group::Group;
 
 /// Who wants to know what happens to a consumer. Called on its thread: must not block.
@@ -52,12 +52,17 @@ impl Progress {
 
     /// All effects of these records are acknowledged. Of a partition that went elsewhere nothing is taken note of.
     pub fn finish<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
-        self.group.finish(positions);
+        self.group.finish(positions.into_iter().map(Position::at));
+    }
+
+    /// The same for all records of a batch.
+    pub fn finish_batch(&self, batch: &Batch) {
+        self.group.finish(batch.positions());
     }
 
     /// Nothing more of the partition that this record is of is read, as long as it is ours; its position stays where it is.
     pub fn stop(&self, position: &Position) {
-        self.group.stop(position);
+        self.group.stop(position.at());
     }
 
     /// Whether partitions are about to go and are only waited for because of what is open.
@@ -67,10 +72,10 @@ impl Progress {
 
     /// These records are left to whoever reads them next. They are never committed here.
     pub fn abandon<'a>(&self, positions: impl IntoIterator<Item = &'a Position>) {
-        self.group.abandon(positions);
+        self.group.abandon(positions.into_iter().map(Position::at));
     }
 
     pub fn settled(&self, position: &Position) -> Settled {
-        self.group.settled(position)
+        self.group.settled(position.at())
     }
 }

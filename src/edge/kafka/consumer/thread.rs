@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::super::headers::headers;
-use super::super::records::{Batch, Position};
+use super::super::records::{Assignment, Batch};
 use super::callbacks::GroupContext;
 use super::group::{self, Group};
 use super::stalls::Stalls;
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked at whether a partition is not read.
 const WATCH_EVERY: Duration = Duration::from_secs(15);
+/// So many records are taken before anything else is looked after.
+const AT_ONCE: usize = 256;
 /// How long a client is not made anew after it met a fatal error.
 const FATAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -49,9 +51,7 @@ struct Lane {
 
 /// Where the records of one partition go, as long as the assignment stays as it is.
 struct Known {
-    topic: Arc<str>,
-    partition: i32,
-    epoch: u64,
+    assignment: Assignment,
     lane: usize,
     version: u64,
 }
@@ -144,14 +144,8 @@ impl Thread {
             }
             let waiting = lanes.iter().any(|lane| !lane.hand.is_empty());
             let patience = if waiting { self.settings.linger } else { Duration::from_millis(100) };
-            match consumer.poll(patience) {
-                Some(Ok(message)) => self.take(&message, &mut lanes, &mut known),
-                Some(Err(error)) => {
-                    if let Some(end) = self.trouble(consumer, &error) {
-                        return end;
-                    }
-                }
-                None => {}
+            if let Some(end) = self.poll(consumer, patience, &mut lanes, &mut known) {
+                return end;
             }
             for (place, lane) in lanes.iter_mut().enumerate() {
                 self.hand_over(consumer, place, lane);
@@ -180,36 +174,64 @@ impl Thread {
         End::Stopped
     }
 
-    /// Puts a record into its lane's hand. Records mostly come in runs of one partition, which `known` spares looking up.
-    fn take(&self, message: &BorrowedMessage<'_>, lanes: &mut [Lane], known: &mut Option<Known>) {
+    /// Takes the records that are there, or the first to come within `patience`, until a hand is full.
+    fn poll(
+        &self,
+        consumer: &BaseConsumer<GroupContext>,
+        patience: Duration,
+        lanes: &mut [Lane],
+        known: &mut Option<Known>,
+    ) -> Option<End> {
+        let mut patience = patience;
+        for _ in 0..AT_ONCE {
+            match consumer.poll(patience) {
+                Some(Ok(message)) => {
+                    let lane = self.take(&message, lanes, known);
+                    if lane.is_some_and(|place| self.is_full(place, &lanes[place])) {
+                        return None;
+                    }
+                }
+                Some(Err(error)) => return self.trouble(consumer, &error),
+                None => return None,
+            }
+            patience = Duration::ZERO;
+        }
+        None
+    }
+
+    fn is_full(&self, place: usize, lane: &Lane) -> bool {
+        lane.hand.len() >= self.settings.lanes[place].batch_records || lane.hand.size() >= BATCH_BYTES
+    }
+
+    /// Puts a record into its lane's hand, and says which lane's. Records mostly come in runs of one partition, which `known` spares looking up.
+    fn take(&self, message: &BorrowedMessage<'_>, lanes: &mut [Lane], known: &mut Option<Known>) -> Option<usize> {
         let fits = |known: &Known| {
-            known.partition == message.partition()
-                && *known.topic == *message.topic()
+            known.assignment.partition == message.partition()
+                && *known.assignment.topic == *message.topic()
                 && known.version == self.group.version()
         };
         if !known.as_ref().is_some_and(fits) {
             *known = self.look_up(message.topic(), message.partition());
         }
-        let Some(Known { topic, epoch, lane, .. }) = known else { return };
-        let (topic, epoch, place) = (Arc::clone(topic), *epoch, *lane);
-        let lane = &mut lanes[place];
+        let Known { assignment, lane: place, .. } = known.as_ref()?;
+        let lane = &mut lanes[*place];
         lane.since.get_or_insert_with(Instant::now);
-        let headers = headers(message, self.settings.lanes[place].headers);
-        let position = Position { topic, partition: message.partition(), offset: message.offset(), epoch };
-        lane.hand.push(position, message.timestamp().to_millis(), message.key(), message.payload(), headers);
+        let headers = headers(message, self.settings.lanes[*place].headers);
+        let time = message.timestamp().to_millis();
+        lane.hand.push(assignment, message.offset(), time, message.key(), message.payload(), headers);
+        Some(*place)
     }
 
     fn look_up(&self, topic: &str, partition: i32) -> Option<Known> {
         let version = self.group.version();
         let lane = self.settings.lanes.iter().position(|lane| lane.topics.iter().any(|own| own == topic))?;
-        let (topic, epoch) = self.group.epoch(topic, partition)?;
-        Some(Known { topic, partition, epoch, lane, version })
+        Some(Known { assignment: self.group.assignment(topic, partition)?, lane, version })
     }
 
     /// Hands a batch over when it is full or has waited long enough; pauses the lane while nobody takes it.
     fn hand_over(&self, consumer: &BaseConsumer<GroupContext>, place: usize, lane: &mut Lane) {
         let settings = &self.settings.lanes[place];
-        let full = lane.hand.len() >= settings.batch_records || lane.hand.size() >= BATCH_BYTES;
+        let full = self.is_full(place, lane);
         let ripe = lane.since.is_some_and(|since| since.elapsed() >= self.settings.linger);
         if lane.hand.is_empty() || !(full || ripe) {
             return;
@@ -224,7 +246,9 @@ impl Thread {
         let permit = self.runtime.block_on(async { tokio::time::timeout(patience, lane.sender.reserve()).await });
         match permit {
             Ok(Ok(permit)) => {
-                let mut batch = std::mem::take(&mut lane.hand);
+                // The next one will be much like it.
+                let room = Batch::with_room(lane.hand.len(), lane.hand.size());
+                let mut batch = std::mem::replace(&mut lane.hand, room);
                 lane.since = None;
                 self.group.begin(&mut batch);
                 if !batch.is_empty() {

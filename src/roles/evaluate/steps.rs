@@ -1,0 +1,153 @@
+//! The four steps of the role, each a loop of its own: a batch waits in one while the next is in the step before.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::compactions::Compactions;
+use super::lost::Told;
+use super::{Decided, Evaluate, Recorded};
+use crate::edge::claims::Claims;
+use crate::edge::kafka::consumer::Progress;
+use crate::edge::kafka::producer::Sink;
+use crate::edge::kafka::records::{At, Batch, Position};
+use crate::edge::preferences::PreferencesSource;
+use crate::edge::quotas::Quotas;
+use crate::edge::windows::Windows;
+use crate::failpoint::{self, Step};
+use crate::roles::walk::Bets;
+
+/// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
+const BETWEEN: usize = 1;
+/// Batches whose effects are on their way at once.
+const ON_THEIR_WAY: usize = 4;
+
+impl<W, C, K, S> Evaluate<W, C, K, S>
+where
+    W: Windows + 'static,
+    C: Claims + Quotas + 'static,
+    K: Sink + 'static,
+    S: PreferencesSource,
+{
+    /// Works until `stop` is cancelled, and then finishes the batches at hand. Where a step has to end, the others end
+    /// after it.
+    pub async fn run(self, intake: Receiver<Batch>, progress: Progress, stop: CancellationToken) {
+        let role = Arc::new(self);
+        let compactions = Arc::new(Mutex::new(Compactions::default()));
+        let (read, to_record) = channel(BETWEEN);
+        let (recorded, to_decide) = channel(BETWEEN);
+        let (decided, to_send) = channel(BETWEEN);
+        let mut steps = JoinSet::new();
+        steps.spawn(Arc::clone(&role).read_all(intake, read, progress.clone(), stop));
+        steps.spawn(Arc::clone(&role).record_all(to_record, recorded, progress.clone(), Arc::clone(&compactions)));
+        steps.spawn(Arc::clone(&role).decide_all(to_decide, decided, compactions));
+        steps.spawn(role.send_all(to_send, progress));
+        while let Some(ended) = steps.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a step of evaluate broke off");
+                return;
+            }
+        }
+    }
+
+    /// Decodes batches, looks their tenants up and gathers their bets.
+    async fn read_all(
+        self: Arc<Self>,
+        mut intake: Receiver<Batch>,
+        read: Sender<Recorded>,
+        progress: Progress,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                batch = intake.recv() => batch,
+            };
+            let Some(batch) = batch else { return };
+            failpoint::pass(Step::EvaluateTaken);
+            let mut recorded = self.read_in(batch, &progress);
+            if self.look_up(&mut recorded).await.is_err() {
+                return;
+            }
+            recorded.told = Told::new(Bets::of(&recorded.arrivals, &self.window_settings, self.outlive()));
+            failpoint::pass(Step::EvaluateLookedUp);
+            if read.send(recorded).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Records batches' bets.
+    async fn record_all(
+        self: Arc<Self>,
+        mut read: Receiver<Recorded>,
+        recorded: Sender<Recorded>,
+        progress: Progress,
+        compactions: Arc<Mutex<Compactions>>,
+    ) {
+        let mut ahead = VecDeque::new();
+        while let Some(mut batch) = read.recv().await {
+            let due = lock(&compactions).due(&progress);
+            if self.record(&mut batch, &due, &unfinished(&mut ahead)).await.is_err() {
+                return;
+            }
+            failpoint::pass(Step::EvaluateRecorded);
+            ahead.push_back(Arc::downgrade(&batch.told));
+            if recorded.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Judges and decides batches.
+    async fn decide_all(
+        self: Arc<Self>,
+        mut recorded: Receiver<Recorded>,
+        decided: Sender<Decided>,
+        compactions: Arc<Mutex<Compactions>>,
+    ) {
+        while let Some(batch) = recorded.recv().await {
+            let Ok(mut batch) = self.decide(batch).await else { return };
+            let found = std::mem::take(&mut batch.recorded.windowed.compactions);
+            if !found.is_empty() {
+                lock(&compactions).add(found, last_of_each_partition(&batch.recorded.batch));
+            }
+            if decided.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Sends what follows from batches, some of them side by side, and has them counted and reported.
+    async fn send_all(self: Arc<Self>, mut decided: Receiver<Decided>, progress: Progress) {
+        let next = stream::poll_fn(|context| decided.poll_recv(context));
+        let mut done = next.map(|batch| self.finish(batch, &progress)).buffered(ON_THEIR_WAY);
+        while let Some(finished) = done.next().await {
+            let Ok(batch) = finished else { return };
+            let Decided { recorded, settings, tested, now, .. } = batch;
+            self.guard.hear(&recorded.arrivals, &tested, &settings, now);
+            if let Some(candidate) = &self.candidate {
+                candidate.give(recorded.arrivals, &tested, now).await;
+            }
+        }
+    }
+}
+
+/// The bets of the batches that were recorded and are not finished, in their order.
+fn unfinished(ahead: &mut VecDeque<Weak<Told>>) -> Vec<Arc<Told>> {
+    ahead.retain(|told| told.strong_count() > 0);
+    ahead.iter().filter_map(Weak::upgrade).collect()
+}
+
+fn last_of_each_partition(batch: &Batch) -> Vec<Position> {
+    batch.shares().iter().map(|share| share.last).map(At::position).collect()
+}
+
+fn lock(compactions: &Mutex<Compactions>) -> std::sync::MutexGuard<'_, Compactions> {
+    compactions.lock().unwrap_or_else(PoisonError::into_inner)
+}
