@@ -71,6 +71,18 @@ struct Tenant {
     customers: Customers,
 }
 
+/// An event that is to be decided soon.
+pub(super) struct Coming<'a> {
+    pub(super) event: PlainEvent<'a>,
+    /// The place of its tenant.
+    tenant: usize,
+    /// Its customer's, where a window or a claim may be asked.
+    key: Option<u128>,
+}
+
+/// So many events are looked at ahead: enough to wait for memory once, and few enough for what comes to stay near.
+pub(super) const AHEAD: usize = 32;
+
 /// How an event came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken<'a> {
@@ -117,23 +129,42 @@ impl Engine {
         }
     }
 
+    /// Finds out whose an event is.
+    pub(super) fn coming<'a>(&mut self, event: PlainEvent<'a>) -> Coming<'a> {
+        let place = self.tenant(event.tenant);
+        let Tenant { tests, rules, .. } = &self.tenants[place];
+        let may_fire = |trigger: &Trigger| may_fire(&tests[*trigger as usize], event.activity);
+        let needed = is_counted(event.activity, rules) || event.activity.kind().tests().iter().any(may_fire);
+        Coming { event, tenant: place, key: needed.then(|| customer_key_of(event.tenant, event.customer)) }
+    }
+
+    /// Brings near what is kept of the customers of at most [`AHEAD`] events. They lie anywhere in memory, and to wait for
+    /// all of them at once takes little more than to wait for one.
+    pub(super) fn bring_near<'a>(&self, coming: impl Iterator<Item = &'a Coming<'a>>) {
+        let mut near: [Option<&Customer>; AHEAD] = [None; AHEAD];
+        for (near, Coming { tenant, key, .. }) in near.iter_mut().zip(coming) {
+            *near = key.and_then(|key| self.tenants[*tenant].customers.get(key));
+        }
+        // Each step reads no more than where the next one leads, so that nothing waits within a step.
+        for step in [Customer::touch, Customer::touch_state, Customer::touch_claims] {
+            let read: i64 = near.iter().flatten().map(|customer| step(customer)).fold(0, i64::wrapping_add);
+            std::hint::black_box(read);
+        }
+    }
+
     /// Decides one event for every trigger that it tests. `told` is given the decisions of the first world, in order.
     pub(super) fn take(
         &mut self,
-        event: &PlainEvent<'_>,
+        Coming { event, tenant, key }: &Coming<'_>,
         line: u32,
         mut told: impl FnMut(Trigger, &Decision),
     ) -> Taken<'_> {
-        let place = self.tenant(event.tenant);
         let Self { tenants, cooling, reaches, held, counts, compared, .. } = self;
-        let Tenant { tests, slots, modes, rules, customers, unreadable, .. } = &mut tenants[place];
+        let Tenant { tests, slots, modes, rules, customers, unreadable, .. } = &mut tenants[*tenant];
         let triggers = event.activity.kind().tests();
-        let is_counted = matches!(event.activity, Activity::Bet(_)) && !rules.is_empty();
-        let needed = is_counted || triggers.iter().any(|trigger| may_fire(&tests[*trigger as usize], event.activity));
-        let id = if needed { bet_id_of(event.id) } else { 0 };
-        let key = || customer_key_of(event.tenant, event.customer);
-        let mut customer = needed.then(|| customers.of(key(), event.customer, event.occurred_at, held));
-        if let (Some(customer), true) = (&mut customer, is_counted) {
+        let id = if key.is_some() { bet_id_of(event.id) } else { 0 };
+        let mut customer = key.map(|key| customers.of(key, event.customer, event.occurred_at, held));
+        if let (Some(customer), true) = (&mut customer, is_counted(event.activity, rules)) {
             customer.bet(Bet { at: event.occurred_at, id, arrival: line }, rules, reaches, held);
         }
         for trigger in triggers {
@@ -319,6 +350,11 @@ impl Engine {
         };
         self.tenants.iter().any(|tenant| tenant.tests[trigger as usize].variants.iter().any(|way| on(way.posed)))
     }
+}
+
+/// Whether an event comes into a window.
+fn is_counted(activity: Activity, rules: &[WindowRule]) -> bool {
+    matches!(activity, Activity::Bet(_)) && !rules.is_empty()
 }
 
 /// Whether an event may come before the claims, which only a customer at hand can answer.
