@@ -166,14 +166,7 @@ fn deciding(plan: &Plan) {
 fn a_command() -> Command {
     let terms = Terms { issued_at: NOW, max_age: Duration::from_secs(600), reference: ReferenceChoice::CommandId };
     let version = Some("2026-02-01T08:30:00Z".to_owned());
-    Command::new(
-        &event(),
-        Trigger::HighFrequencyBetting,
-        Facts::Frequency(reach(12)),
-        source(),
-        version,
-        terms,
-    )
+    Command::new(&event(), Trigger::HighFrequencyBetting, Facts::Frequency(reach(12)), source(), version, terms)
 }
 
 fn encoding(plan: &Plan) {
@@ -188,7 +181,7 @@ fn encoding(plan: &Plan) {
     plan.time("encode a command", || command::encode(&a_command));
     plan.time("decode a command", || command::decode(&bytes));
     let session = Session {
-        token: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P".into(),
+        token: "a token ".repeat(12),
         token_expires_at: NOW,
         links: vec![("web".into(), "https://verify.example/s/0198f6a27c1e".into())],
     };
