@@ -11,6 +11,7 @@ use crate::domain::money::{Amount, Usd};
 use crate::domain::trigger::ActivityType;
 use crate::roles::offline::Offline;
 use crate::roles::walk::Arrival;
+use crate::wire::event_plain::PlainEvent;
 use crate::wire::preferences as document;
 
 const DOCUMENTS: [&str; 5] = [
