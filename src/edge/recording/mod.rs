@@ -4,5 +4,5 @@ mod csv;
 mod read;
 mod write;
 
-pub use read::{Format, LONGEST_LINE, Recording};
+pub use read::{Format, LONGEST_LINE, LinesAtHand, Recording};
 pub use write::{CreateError, Existing, Packing, RecordingWriter};

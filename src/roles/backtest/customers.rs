@@ -106,6 +106,24 @@ impl Customer {
         &mut self.triggers[place].cells[variant]
     }
 
+    /// Reads a little of all that stands in itself, which is more than memory brings at once.
+    pub(super) fn touch(&self) -> i64 {
+        let lengths = self.name.len() + self.more_windows.len() + self.triggers.len();
+        self.newest.map_or(0, |newest| newest.0) ^ lengths as i64
+    }
+
+    /// Reads what it leads to.
+    pub(super) fn touch_state(&self) -> i64 {
+        let window = self.window.newest().map_or(0, |newest| newest.0) ^ self.window.held_bytes() as i64;
+        window ^ self.triggers.iter().map(|of| of.cells.len() as i64).sum::<i64>()
+    }
+
+    /// Reads the claims.
+    pub(super) fn touch_claims(&self) -> i64 {
+        let of = |of: &OfTrigger| of.cells.first().and_then(|cell| cell.claims.last()).map_or(0, |claim| claim.at.0);
+        self.triggers.iter().map(of).fold(0, i64::wrapping_add)
+    }
+
     fn is_prompted(&self) -> bool {
         self.triggers.iter().any(|of| of.cells.iter().any(|cell| cell.prompts > 0))
     }
@@ -205,6 +223,11 @@ impl Customers {
         });
         customer.newest = customer.newest.max(Some(at));
         customer
+    }
+
+    /// The customer of this key, where it is known.
+    pub(super) fn get(&self, key: u128) -> Option<&Customer> {
+        self.kept.get(&key)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Customer)> {

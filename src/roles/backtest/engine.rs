@@ -18,9 +18,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::domain::window::{Bet, Reach, Timeliness, WindowRule};
 use crate::roles::offline::Rules;
-use crate::wire::event_plain::PlainEvent;
 use crate::wire::whatif::{Changes, GivenUp};
-use crate::wire::window::{bet_id_of, customer_key_of};
+use crate::wire::window::bet_id_of;
+
+mod ahead;
+use ahead::is_counted;
+pub(super) use ahead::{AHEAD, Coming};
 
 /// Decides, and counts what it decided.
 pub(super) struct Engine {
@@ -120,20 +123,16 @@ impl Engine {
     /// Decides one event for every trigger that it tests. `told` is given the decisions of the first world, in order.
     pub(super) fn take(
         &mut self,
-        event: &PlainEvent<'_>,
+        Coming { event, tenant, key }: &Coming<'_>,
         line: u32,
         mut told: impl FnMut(Trigger, &Decision),
     ) -> Taken<'_> {
-        let place = self.tenant(event.tenant);
         let Self { tenants, cooling, reaches, held, counts, compared, .. } = self;
-        let Tenant { tests, slots, modes, rules, customers, unreadable, .. } = &mut tenants[place];
+        let Tenant { tests, slots, modes, rules, customers, unreadable, .. } = &mut tenants[*tenant];
         let triggers = event.activity.kind().tests();
-        let is_counted = matches!(event.activity, Activity::Bet(_)) && !rules.is_empty();
-        let needed = is_counted || triggers.iter().any(|trigger| may_fire(&tests[*trigger as usize], event.activity));
-        let id = if needed { bet_id_of(event.id) } else { 0 };
-        let key = || customer_key_of(event.tenant, event.customer);
-        let mut customer = needed.then(|| customers.of(key(), event.customer, event.occurred_at, held));
-        if let (Some(customer), true) = (&mut customer, is_counted) {
+        let id = if key.is_some() { bet_id_of(event.id) } else { 0 };
+        let mut customer = key.map(|key| customers.of(key, event.customer, event.occurred_at, held));
+        if let (Some(customer), true) = (&mut customer, is_counted(event.activity, rules)) {
             customer.bet(Bet { at: event.occurred_at, id, arrival: line }, rules, reaches, held);
         }
         for trigger in triggers {
@@ -288,7 +287,8 @@ impl Engine {
             for (name, customer) in tenant.customers.iter() {
                 self.counts.close(tenant.id.as_str(), &tenant.tests, &tenant.slots, name, customer, self.compared);
             }
-            tenant.customers = Customers::default();
+            // Nobody needs their memory any more, and to give it back piece by piece would take as long as many an event.
+            std::mem::forget(std::mem::take(&mut tenant.customers));
         }
         self.counts.given_up.minutes = self.counts.minutes.missed;
     }
@@ -319,17 +319,6 @@ impl Engine {
         };
         self.tenants.iter().any(|tenant| tenant.tests[trigger as usize].variants.iter().any(|way| on(way.posed)))
     }
-}
-
-/// Whether an event may come before the claims, which only a customer at hand can answer.
-fn may_fire(tests: &Tests, activity: Activity) -> bool {
-    tests.variants.iter().any(|variant| match variant.posed {
-        Posed::Set(Setting::Plain | Setting::Frequency(_)) => true,
-        Posed::Set(Setting::Amount(bound)) => {
-            bound.threshold.is_none_or(|threshold| activity.amount().is_some_and(|amount| amount >= threshold))
-        }
-        Posed::Set(Setting::FeatureOff | Setting::Off) | Posed::NoTenant | Posed::Unreadable => false,
-    })
 }
 
 /// The rules up to the claims. `reach` is of a window that variants share, whatever count they need.

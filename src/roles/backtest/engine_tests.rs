@@ -11,6 +11,7 @@ use crate::domain::money::{Amount, Usd};
 use crate::domain::trigger::ActivityType;
 use crate::roles::offline::Offline;
 use crate::roles::walk::Arrival;
+use crate::wire::event_plain::PlainEvent;
 use crate::wire::preferences as document;
 
 const DOCUMENTS: [&str; 5] = [
@@ -106,7 +107,8 @@ fn told(engine: &mut Engine, lines: &[Line]) -> Vec<(Trigger, Decision)> {
     let mut told = Vec::new();
     for (number, line) in (0..).zip(lines) {
         let event = event(line);
-        engine.take(&PlainEvent::from(&event), number, |trigger, decision| told.push((trigger, decision.clone())));
+        let coming = engine.coming(PlainEvent::from(&event));
+        engine.take(&coming, number, |trigger, decision| told.push((trigger, decision.clone())));
     }
     told
 }
@@ -200,7 +202,8 @@ fn memory_is_kept_to_and_what_is_given_up_is_counted() {
             // Everybody at once: nobody is dead, and a login of each prompts.
             let mut event = event(&(0, 0, usize::from(number % 2) * 2, i64::from(stretch), 1, number));
             event.customer = CustomerId::new(&format!("c{stretch}-{number}")).unwrap();
-            engine.take(&PlainEvent::from(&event), u32::from(number), |_, _| {});
+            let coming = engine.coming(PlainEvent::from(&event));
+            engine.take(&coming, u32::from(number), |_, _| {});
         }
         engine.keep_within(limit, Timestamp(i64::from(stretch) * 1_000));
         assert!(engine.held <= limit, "{} bytes", engine.held);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Seen;
-use super::engine::{Engine, Taken};
+use super::engine::{AHEAD, Coming, Engine, Taken};
 use super::{BacktestArgs, output};
 use crate::domain::ids::EventId;
 use crate::domain::money::Rates;
@@ -50,6 +50,13 @@ struct Counting {
     recent: Vec<Timestamp>,
 }
 
+/// A line, read and not decided yet.
+enum Line<'a> {
+    Plain(Coming<'a>),
+    /// Whatever is not written plainly.
+    Other(Decoded),
+}
+
 /// After so many lines it looks up: at its memory, at the clock, and whether it is to stop.
 const STRETCH: u64 = 4_096;
 /// So many lines that cannot be processed are named one by one.
@@ -81,34 +88,21 @@ impl Reading {
 
     /// Reads to the end, or until it is told to stop.
     pub(super) fn read_all(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let mut look_up_at = 0;
         loop {
-            if self.tally.lines.is_multiple_of(STRETCH) {
+            if self.tally.lines >= look_up_at {
                 if stop.is_cancelled() {
                     self.seen.partial = true;
                     break;
                 }
                 self.look_up();
+                look_up_at = self.tally.lines + STRETCH;
             }
-            let Some((number, line)) = self.recording.next_line().with_context(|| self.name.clone())? else { break };
-            self.tally.lines += 1;
-            let Self { engine, rates, sink, seen, tally, progress, .. } = self;
-            let bad = if let Some(event) = event_plain::read(line, rates) {
-                decide(engine, &event, number, sink, seen, tally)
-            } else {
-                match event::decode(Some(line), rates) {
-                    Decoded::Event(event) => decide(engine, &PlainEvent::from(&event), number, sink, seen, tally),
-                    Decoded::UnknownType { .. } => {
-                        seen.unknown_types += 1;
-                        None
-                    }
-                    Decoded::Rejected { rejection, id } => Some((rejection, id)),
-                }
-            };
-            if let Some((rejection, id)) = bad {
-                sink.complain(number, rejection, id.as_ref(), seen, progress)?;
+            if !self.read_ahead()? {
+                break;
             }
-            if sink.buffer.len() >= 1 << 16 {
-                sink.flush()?;
+            if self.sink.buffer.len() >= 1 << 16 {
+                self.sink.flush()?;
             }
         }
         // A signal that came with the last lines must not be taken for their end.
@@ -119,6 +113,43 @@ impl Reading {
         }
         self.progress.end();
         Ok(())
+    }
+
+    /// Reads some lines, and then decides them one by one; `false` at the end.
+    fn read_ahead(&mut self) -> anyhow::Result<bool> {
+        let Self { engine, recording, rates, sink, seen, tally, progress, name, .. } = self;
+        let lines = recording.next_lines(AHEAD).with_context(|| name.clone())?;
+        let mut read = Vec::with_capacity(AHEAD);
+        for (number, line) in lines.iter() {
+            let line = match event_plain::read(line, rates) {
+                Some(event) => Line::Plain(engine.coming(event)),
+                None => Line::Other(event::decode(Some(line), rates)),
+            };
+            read.push((number, line));
+        }
+        engine.bring_near(read.iter().filter_map(|(_, line)| match line {
+            Line::Plain(coming) => Some(coming),
+            Line::Other(_) => None,
+        }));
+        for (number, line) in &read {
+            tally.lines += 1;
+            let bad = match line {
+                Line::Plain(coming) => decide(engine, coming, *number, sink, seen, tally),
+                Line::Other(Decoded::Event(event)) => {
+                    let coming = engine.coming(PlainEvent::from(event));
+                    decide(engine, &coming, *number, sink, seen, tally)
+                }
+                Line::Other(Decoded::UnknownType { .. }) => {
+                    seen.unknown_types += 1;
+                    None
+                }
+                Line::Other(Decoded::Rejected { rejection, id }) => Some((rejection.clone(), id.clone())),
+            };
+            if let Some((rejection, id)) = bad {
+                sink.complain(*number, rejection, id.as_ref(), seen, progress)?;
+            }
+        }
+        Ok(!read.is_empty())
     }
 
     fn look_up(&mut self) {
@@ -147,17 +178,18 @@ fn median(times: &mut [Timestamp]) -> Option<Timestamp> {
 
 fn decide(
     engine: &mut Engine,
-    event: &PlainEvent<'_>,
+    coming: &Coming<'_>,
     number: u64,
     sink: &mut Sink,
     seen: &mut Seen,
     tally: &mut Counting,
 ) -> Option<(Rejection, Option<EventId>)> {
+    let event = &coming.event;
     tally.recent.push(event.occurred_at);
     let whose = Whose { event: event.id, tenant: event.tenant, customer: event.customer };
     let (told, buffer) = (sink.decisions.is_some(), &mut sink.buffer);
     #[allow(clippy::cast_possible_truncation, reason = "a name of the line, unique enough among a customer's bets")]
-    let taken = engine.take(event, number as u32, |trigger, decision| {
+    let taken = engine.take(coming, number as u32, |trigger, decision| {
         if told {
             decision::write_named(buffer, whose, trigger, decision);
         }
