@@ -10,6 +10,16 @@ use std::str::FromStr;
 const LIMB_DIGITS: usize = 14;
 const LIMB: u64 = 100_000_000_000_000;
 const SIGNIFICANT: usize = 2 * LIMB_DIGITS;
+/// The powers of ten up to that of a limb.
+const TENS: [u64; LIMB_DIGITS + 1] = {
+    let mut tens = [1; LIMB_DIGITS + 1];
+    let mut place = 1;
+    while place < tens.len() {
+        tens[place] = tens[place - 1] * 10;
+        place += 1;
+    }
+    tens
+};
 /// How far from the point a digit may stand. Real money needs some twenty places; this bounds what a number can cost.
 const FARTHEST_PLACE: i32 = 1_000;
 
@@ -188,11 +198,14 @@ fn place(whole: &[u8], fraction: &[u8], exponent: i32) -> Result<Amount, Invalid
         return Err(InvalidAmount::OutOfRange);
     }
     let mut limbs = [0_u64; 2];
-    let padded = whole.iter().chain(fraction).skip(zeros).chain(std::iter::repeat(&b'0'));
-    for (place, digit) in padded.take(SIGNIFICANT).enumerate() {
+    for (place, digit) in whole.iter().chain(fraction).skip(zeros).enumerate() {
         let limb = &mut limbs[place / LIMB_DIGITS];
         *limb = *limb * 10 + u64::from(digit - b'0');
     }
+    // What was not written stands for zeros.
+    let written = significant.min(LIMB_DIGITS);
+    limbs[0] *= TENS[LIMB_DIGITS - written];
+    limbs[1] *= TENS[SIGNIFICANT - significant.max(LIMB_DIGITS)];
     Ok(Amount { point, limbs })
 }
 

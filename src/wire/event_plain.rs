@@ -256,7 +256,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let begin = self.at + 1;
-        let length = self.text.as_bytes()[begin..].iter().position(|byte| ENDS[usize::from(*byte)])?;
+        let length = plain_length(&self.text.as_bytes()[begin..])?;
         let end = begin + length;
         if self.text.as_bytes()[end] != b'"' {
             return None;
@@ -355,6 +355,28 @@ impl<'a> Reader<'a> {
         }
         (self.at > begin).then_some(())
     }
+}
+
+/// How many bytes stand before the first at which the plain part of a string ends; eight are looked at together.
+fn plain_length(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let (words, rest) = text.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (ONES * b'"' as u64);
+        let slash = word ^ (ONES * b'\\' as u64);
+        // A byte that is 0 after the exclusive or, or less than 0x20, borrows; the lowest such byte is found exactly.
+        let ends = (quote.wrapping_sub(ONES) & !quote)
+            | (slash.wrapping_sub(ONES) & !slash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let ends = ends & HIGH;
+        if ends != 0 {
+            return Some(place * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let length = rest.iter().position(|byte| ENDS[usize::from(*byte)])?;
+    Some(text.len() - rest.len() + length)
 }
 
 /// The bytes at which the plain part of a string ends: its quote, an escape, or what may not stand there.
