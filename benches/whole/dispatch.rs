@@ -26,7 +26,10 @@ pub fn measure(ground: &Ground, sessions: usize, figures: &mut Figures) {
     let line = Line { memory: Some(done.memory), ..Line::new("stepup dispatch, with the simulator", done.rate) };
     let cpu = done.cpu;
     figures.line("dispatch", &line.ours(cpu.ours).redis(cpu.redis).broker(cpu.broker));
-    figures.line("simulator", &Line::new("  and the simulator", sessions as f64 / began.elapsed().as_secs_f64()).ours(simulator));
+    figures.line(
+        "simulator",
+        &Line::new("  and the simulator", sessions as f64 / began.elapsed().as_secs_f64()).ours(simulator),
+    );
 }
 
 /// An event by a customer of its own, which the tenant wants a session for.

@@ -104,7 +104,9 @@ impl Heard {
                 at(0.999),
                 max
             );
-            for (quantile, value) in [("p50", at(0.5)), ("p90", at(0.9)), ("p99", at(0.99)), ("p999", at(0.999)), ("max", max)] {
+            for (quantile, value) in
+                [("p50", at(0.5)), ("p90", at(0.9)), ("p99", at(0.99)), ("p999", at(0.999)), ("max", max)]
+            {
                 figures.set(&format!("{name}.{key}_{quantile}_ms"), value);
             }
         }

@@ -16,14 +16,16 @@ use crate::window_step;
 const TRIES: usize = 3;
 
 pub fn measure(ground: &Ground, topic: &str, written: &Written, figures: &mut Figures) {
-    let bytes = |payload: &[u8]| drop(black_box(payload.len()));
+    let bytes = |payload: &[u8]| {
+        black_box(payload.len());
+    };
     let raw = best((0..TRIES).map(|_| read(ground, topic, written.events, bytes)));
     figures.line("consume", &raw.line("librdkafka reads and drops"));
 
     let rates = Rates::default();
     let mut events = 0;
-    let decoding = |payload: &[u8]| events += usize::from(matches!(decode(Some(payload), &rates), Decoded::Event(_)));
-    let mut decoding = decoding;
+    let mut decoding =
+        |payload: &[u8]| events += usize::from(matches!(decode(Some(payload), &rates), Decoded::Event(_)));
     let both = best((0..TRIES).map(|_| read(ground, topic, written.events, &mut decoding)));
     assert_eq!(events, written.events * TRIES, "an event cannot be decoded");
     figures.line("consume_decode", &both.line("reads and decodes, one thread"));

@@ -22,8 +22,15 @@ const PREFERENCES: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{
 const TARGET: (f64, f64) = (250.0, 32.0);
 
 pub fn measure(ground: &Ground, figures: &mut Figures) {
-    println!("\nRedis memory, {} customers{:>34} {:>10} {:>12}", grouped(f64::from(CUSTOMERS)), "bytes/customer", "target", "");
-    let points: Vec<(f64, f64)> = KEPT.iter().map(|kept| (f64::from(*kept), bytes_per_customer(ground, *kept))).collect();
+    println!(
+        "\nRedis memory, {} customers{:>34} {:>10} {:>12}",
+        grouped(f64::from(CUSTOMERS)),
+        "bytes/customer",
+        "target",
+        ""
+    );
+    let points: Vec<(f64, f64)> =
+        KEPT.iter().map(|kept| (f64::from(*kept), bytes_per_customer(ground, *kept))).collect();
     for (kept, bytes) in &points {
         let target = TARGET.0 + TARGET.1 * kept;
         let verdict = if *bytes <= target { "ok" } else { "SHORT" };

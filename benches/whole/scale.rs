@@ -40,18 +40,43 @@ struct Series3 {
 
 /// `events` bounds how many a run may take.
 pub fn measure(ground: &Ground, events: usize, write: Option<&Path>, figures: &mut Figures) {
-    println!("\n{:<34} {:>12} {:>12} {:>12} {:>12} {:>10}", "CPU us an event", "stepup", "Redis", "both", "events/s", "peak MiB");
+    println!(
+        "\n{:<34} {:>12} {:>12} {:>12} {:>12} {:>10}",
+        "CPU us an event", "stepup", "Redis", "both", "events/s", "peak MiB"
+    );
     let usual = Case { events: events.min(500_000), tenants: TENANTS, customers: CUSTOMERS };
     let by_events = EVENTS.into_iter().filter(|count| *count <= events * 3);
     let all = [
-        series(ground, "events", "events on the topic", by_events.map(|events| Case { events, ..usual }), |case| case.events as f64, figures),
-        series(ground, "tenants", "tenants", TENANTS_OF.into_iter().map(|tenants| Case { tenants, ..usual }), |case| f64::from(case.tenants), figures),
-        series(ground, "customers", "active customers", CUSTOMERS_OF.into_iter().map(|customers| Case { customers, ..usual }), |case| f64::from(case.customers), figures),
+        series(
+            ground,
+            "events",
+            "events on the topic",
+            by_events.map(|events| Case { events, ..usual }),
+            |case| case.events as f64,
+            figures,
+        ),
+        series(
+            ground,
+            "tenants",
+            "tenants",
+            TENANTS_OF.into_iter().map(|tenants| Case { tenants, ..usual }),
+            |case| f64::from(case.tenants),
+            figures,
+        ),
+        series(
+            ground,
+            "customers",
+            "active customers",
+            CUSTOMERS_OF.into_iter().map(|customers| Case { customers, ..usual }),
+            |case| f64::from(case.customers),
+            figures,
+        ),
     ];
     memory::measure(ground, figures);
     if let Some(path) = write {
         let charts: Vec<Chart> = all.iter().map(chart).collect();
-        std::fs::write(path, sheet("What an event costs", &charts)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        std::fs::write(path, sheet("What an event costs", &charts))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         println!("\nthe chart: {}", path.display());
     }
 }

@@ -74,7 +74,13 @@ pub fn consumer(brokers: &str, topic: &str) -> BaseConsumer {
 }
 
 /// Hands over the payloads of so many records, the first of which is not timed. Gives the time from the first to the last.
-pub fn read(brokers: &str, topic: &str, records: usize, mut each: impl FnMut(&[u8]), mut begun: impl FnMut()) -> Duration {
+pub fn read(
+    brokers: &str,
+    topic: &str,
+    records: usize,
+    mut each: impl FnMut(&[u8]),
+    mut begun: impl FnMut(),
+) -> Duration {
     let consumer = consumer(brokers, topic);
     let (mut seen, asked) = (0, Instant::now());
     let mut began = asked;

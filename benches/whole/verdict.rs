@@ -53,7 +53,8 @@ fn against_limits(figures: &Figures, name: &str, words: &str) -> Option<Vec<Row>
     let (bare, broker) = (figures.get("consume_decode.cpu_ours")?, figures.get("consume_decode.cpu_broker")?);
     let parts = bare + broker + figures.get("window_step.cpu_redis")? * bets;
     let all = cores() as f64 * 1e6 / parts;
-    let what = format!("evaluate, {words}: of {} cores with nothing but the limits' work ({}/s)", cores(), grouped(all));
+    let what =
+        format!("evaluate, {words}: of {} cores with nothing but the limits' work ({}/s)", cores(), grouped(all));
     rows.push(plain(what, share(all)));
     Some(rows)
 }
@@ -63,11 +64,17 @@ fn per_event(figures: &Figures) -> Vec<Row> {
     for (name, words) in [("bets", "every event a bet"), ("mixed", "mixed events")] {
         let cpu = |part: &str| figures.get(&format!("{name}.{part}"));
         let (Some(ours), Some(redis)) = (cpu("cpu_ours"), cpu("cpu_redis")) else { continue };
-        rows.push(plain(format!("CPU an event, {words}: ours {ours:.2} + Redis {redis:.2}"), format!("{:.2} us", ours + redis)));
+        rows.push(plain(
+            format!("CPU an event, {words}: ours {ours:.2} + Redis {redis:.2}"),
+            format!("{:.2} us", ours + redis),
+        ));
     }
     match (figures.get("bets.per_second"), figures.get("peer.per_second")) {
         (Some(rate), Some(peer)) => {
-            rows.push(plain("evaluate, every event a bet: times the peer's rate".to_owned(), format!("{:.1} x", rate / peer)));
+            rows.push(plain(
+                "evaluate, every event a bet: times the peer's rate".to_owned(),
+                format!("{:.1} x", rate / peer),
+            ));
         }
         (Some(rate), None) => {
             rows.push(plain(PEER.to_owned(), format!("{:.1} x the upper", rate / 87_000.0)));

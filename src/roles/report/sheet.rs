@@ -119,7 +119,8 @@ mod tests {
         };
         let svg = sheet("Costs & more", &[chart("one"), chart("two")]);
         assert_eq!(svg.matches("class=\"plot").count(), 2);
-        for text in ["width=\"660\"", ">one</text>", ">two</text>", ">tenants</text>", ">µs</text>", "Costs &#38; more"] {
+        for text in ["width=\"660\"", ">one</text>", ">two</text>", ">tenants</text>", ">µs</text>", "Costs &#38; more"]
+        {
             assert!(svg.contains(text), "{text} is missing in {svg}");
         }
         assert!(!svg.contains("<ours>"), "{svg}");
