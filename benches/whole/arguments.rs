@@ -31,7 +31,7 @@ pub struct Asked {
 
 impl Asked {
     /// As the command line and the environment say; without a part, all but `scale`.
-    pub fn new() -> Self {
+    pub fn read() -> Self {
         let events = std::env::var("STEPUP_BENCH_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
         // Cargo says by `--bench` that it runs a benchmark.
         let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();

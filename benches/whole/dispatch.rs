@@ -1,7 +1,5 @@
 //! Dispatch against the simulator of the session API, which runs in this process.
 
-use std::time::Instant;
-
 use stepup::edge::clock;
 
 use crate::catch_up::{self, Role};
@@ -20,16 +18,13 @@ pub fn measure(ground: &Ground, sessions: usize, figures: &mut Figures) {
     assert_eq!(commands, sessions as f64, "every change of a password asks for a session");
 
     let role = Role { roles: "dispatch", counted: "stepup_outcomes_total", records: sessions };
-    let (own, began) = (own_cpu(), Instant::now());
+    let own = own_cpu();
     let done = catch_up::run(ground, &stack, &role);
     let simulator = (own_cpu() - own) * 1e6 / sessions as f64;
     let line = Line { memory: Some(done.memory), ..Line::new("stepup dispatch, with the simulator", done.rate) };
     let cpu = done.cpu;
     figures.line("dispatch", &line.ours(cpu.ours).redis(cpu.redis).broker(cpu.broker));
-    figures.line(
-        "simulator",
-        &Line::new("  and the simulator", sessions as f64 / began.elapsed().as_secs_f64()).ours(simulator),
-    );
+    figures.line("simulator", &Line::cost("  the simulator, in the same run").ours(simulator));
 }
 
 /// An event by a customer of its own, which the tenant wants a session for.

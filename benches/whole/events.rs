@@ -39,7 +39,7 @@ pub struct Bets {
 
 impl Bets {
     /// So many that the last one has just happened, and as far apart as so many customers bet.
-    pub fn new(tenants: u32, customers: u32, events: usize) -> impl Iterator<Item = Event> {
+    pub fn until_now(tenants: u32, customers: u32, events: usize) -> impl Iterator<Item = Event> {
         Self::since(tenants, customers, began(customers, events)).take(events)
     }
 

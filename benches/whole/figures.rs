@@ -13,7 +13,7 @@ pub struct Figures(BTreeMap<String, f64>);
 pub struct Line<'a> {
     pub what: &'a str,
     /// Events, bets or sessions a second.
-    pub rate: f64,
+    pub rate: Option<f64>,
     /// CPU seconds for a million: of the process that works, of Redis, of the broker.
     pub ours: Option<f64>,
     pub redis: Option<f64>,
@@ -25,7 +25,12 @@ pub struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub fn new(what: &'a str, rate: f64) -> Self {
-        Self { what, rate, ours: None, redis: None, broker: None, memory: None, commands: None }
+        Self { rate: Some(rate), ..Self::cost(what) }
+    }
+
+    /// A line of costs alone.
+    pub fn cost(what: &'a str) -> Self {
+        Self { what, rate: None, ours: None, redis: None, broker: None, memory: None, commands: None }
     }
 
     pub fn ours(self, ours: f64) -> Self {
@@ -43,7 +48,7 @@ impl<'a> Line<'a> {
 
 /// The head of the table.
 pub fn header() {
-    println!("{:<44} {:>12} {:>30} {:>9} {:>10}", "", "", "CPU s per million", "peak", "");
+    println!("{:<44} {:>12} {:>30} {:>9} {:>10}", "", "", "--- CPU s per million ---", "peak", "");
     println!(
         "{:<44} {:>12} {:>10} {:>9} {:>9} {:>9} {:>10}",
         "", "a second", "itself", "Redis", "broker", "MiB", "commands"
@@ -66,7 +71,7 @@ impl Figures {
         println!(
             "{:<44} {:>12} {:>10} {:>9} {:>9} {:>9} {:>10}",
             line.what,
-            grouped(line.rate),
+            whole(line.rate),
             cell(line.ours),
             cell(line.redis),
             cell(line.broker),
@@ -74,7 +79,7 @@ impl Figures {
             whole(line.commands)
         );
         for (figure, value) in [
-            ("per_second", Some(line.rate)),
+            ("per_second", line.rate),
             ("cpu_ours", line.ours),
             ("cpu_redis", line.redis),
             ("cpu_broker", line.broker),

@@ -30,6 +30,7 @@ pub fn measure(ground: &Ground, topic: &str, written: &Written, figures: &mut Fi
     assert_eq!(events, written.events * TRIES, "an event cannot be decoded");
     figures.line("consume_decode", &both.line("reads and decodes, one thread"));
     figures.set("consume_decode.cpu_thread", both.thread);
+    figures.line("reading_limit", &Line::new("reads and decodes, the limit of one core", 1e6 / both.ours));
 
     let alone = best((0..TRIES).map(|_| decode_sample(written)));
     figures.line("decode", &alone.line("decodes alone, one thread"));

@@ -49,7 +49,7 @@ use figures::{Figures, Line};
 use ground::Ground;
 
 fn main() {
-    let asked = Asked::new();
+    let asked = Asked::read();
     let mut figures = Figures::default();
     let ground = Ground::start();
     println!(
@@ -89,7 +89,7 @@ fn main() {
 /// What is told of the topic where every event is a bet: the limits, stepup and its peer read the same one.
 fn bets(asked: &Asked, ground: &Ground, figures: &mut Figures) {
     let stack = ground.stack("bets", ground::TENANTS);
-    let events = Bets::new(ground::TENANTS, ground::CUSTOMERS, asked.events);
+    let events = Bets::until_now(ground::TENANTS, ground::CUSTOMERS, asked.events);
     let written = topic::fill(&ground.brokers(), &stack.topic("activity"), events);
     figures.set("bytes_per_event", written.bytes as f64 / written.events as f64);
     if asked.any(&[Part::Limits]) {
@@ -97,7 +97,7 @@ fn bets(asked: &Asked, ground: &Ground, figures: &mut Figures) {
     }
     if asked.any(&[Part::Evaluate]) {
         evaluate("stepup evaluate, every event a bet", "bets", ground, &stack, &written, figures);
-        // A peer that does the same work reads `stack.topic("activity")` here and adds its line as "peer".
+        // A peer that does the same work reads `stack.topic("activity")` here, and `figures.line("peer", …)` tells of it.
     }
 }
 

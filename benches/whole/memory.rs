@@ -22,19 +22,18 @@ const PREFERENCES: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{
 const TARGET: (f64, f64) = (250.0, 32.0);
 
 pub fn measure(ground: &Ground, figures: &mut Figures) {
-    println!(
-        "\nRedis memory, {} customers{:>34} {:>10} {:>12}",
-        grouped(f64::from(CUSTOMERS)),
-        "bytes/customer",
-        "target",
-        ""
-    );
+    let head = format!("Redis memory, {} customers", grouped(f64::from(CUSTOMERS)));
+    println!("\n{head:<34} {:>16} {:>12}", "bytes a customer", "target");
     let points: Vec<(f64, f64)> =
         KEPT.iter().map(|kept| (f64::from(*kept), bytes_per_customer(ground, *kept))).collect();
     for (kept, bytes) in &points {
         let target = TARGET.0 + TARGET.1 * kept;
         let verdict = if *bytes <= target { "ok" } else { "SHORT" };
-        println!("  windows with {kept:>2} bets{:>46.0} {:>10} {verdict:>12}", bytes, format!("<= {target:.0}"));
+        println!(
+            "{:<34} {bytes:>16.0} {:>12}   {verdict}",
+            format!("  windows of {kept:>2} bets"),
+            format!("<= {target:.0}")
+        );
         figures.set(&format!("memory.bytes_at_{kept}"), *bytes);
     }
     let (customer, each) = line_through(&points);

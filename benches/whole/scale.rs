@@ -9,7 +9,7 @@ use crate::catch_up::{self, CaughtUp, Role};
 use crate::customers::{add, key, record};
 use crate::events::{self, Bets};
 use crate::figures::{Figures, grouped};
-use crate::ground::{CUSTOMERS, Ground, TENANTS};
+use crate::ground::{CUSTOMERS, Ground, PARTITIONS, TENANTS};
 use crate::memory;
 use crate::stack::Stack;
 use crate::topic;
@@ -32,7 +32,7 @@ struct Case {
     customers: u32,
 }
 
-struct Series3 {
+struct Costs {
     name: &'static str,
     label: &'static str,
     points: Vec<(f64, CaughtUp)>,
@@ -41,7 +41,11 @@ struct Series3 {
 /// `events` bounds how many a run may take.
 pub fn measure(ground: &Ground, events: usize, write: Option<&Path>, figures: &mut Figures) {
     println!(
-        "\n{:<34} {:>12} {:>12} {:>12} {:>12} {:>10}",
+        "\n{} partitions; preferences in a directory, which is read again every second",
+        grouped(f64::from(PARTITIONS))
+    );
+    println!(
+        "{:<34} {:>12} {:>12} {:>12} {:>12} {:>10}",
         "CPU us an event", "stepup", "Redis", "both", "events/s", "peak MiB"
     );
     let usual = Case { events: events.min(500_000), tenants: TENANTS, customers: CUSTOMERS };
@@ -88,7 +92,7 @@ fn series(
     cases: impl Iterator<Item = Case>,
     x: impl Fn(&Case) -> f64,
     figures: &mut Figures,
-) -> Series3 {
+) -> Costs {
     let mut points = Vec::new();
     for case in cases {
         let (x, done) = (x(&case), run(ground, case));
@@ -104,7 +108,7 @@ fn series(
         figures.set(&format!("scale.{name}.{x}.cpu_redis"), redis);
         points.push((x, done));
     }
-    Series3 { name, label, points }
+    Costs { name, label, points }
 }
 
 fn run(ground: &Ground, case: Case) -> CaughtUp {
@@ -149,7 +153,7 @@ fn keys(ground: &Ground) -> u64 {
     redis::cmd("DBSIZE").query(&mut ground.redis.connect()).expect("DBSIZE")
 }
 
-fn chart(series: &Series3) -> Chart {
+fn chart(series: &Costs) -> Chart {
     let of = |name: &str, value: fn(&CaughtUp) -> f64| Series {
         name: name.to_owned(),
         points: series.points.iter().map(|(x, done)| (*x, value(done))).collect(),
