@@ -4,8 +4,10 @@ mod chart;
 mod html;
 mod model;
 mod plain;
+mod sheet;
 mod text;
 
 pub use model::{
     Align, Axis, Block, Chart, ChartKind, Column, Figure, Page, Scale, Section, Series, Table, Tone, Unit,
 };
+pub use sheet::sheet;

@@ -99,6 +99,11 @@ impl Broker {
         brokers(self.identity.port)
     }
 
+    /// The process id of the JVM.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// The port of the listener over TLS.
     pub fn secure_port(&self) -> u16 {
         self.identity.secure.as_ref().expect("a broker that was started secure").port

@@ -84,6 +84,11 @@ impl RedisServer {
         self.port
     }
 
+    /// The process id of the server.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// Stops the process where it stands (SIGSTOP): connections stay and get no answers.
     pub fn freeze(&self) {
         self.child.signal("STOP");

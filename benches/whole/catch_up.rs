@@ -1,0 +1,83 @@
+//! A role that works through a topic that was full before it began.
+
+use std::time::{Duration, Instant};
+
+use crate::ground::Ground;
+use crate::processes::{self, Cpu};
+use crate::scrape;
+use crate::stack::{Processor, Stack};
+
+const LONG: Duration = Duration::from_secs(900);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// The share of the records that goes by before anything is measured.
+const WARM_UP: f64 = 0.1;
+
+/// What runs, and what it counts when it is done with a record.
+pub struct Role {
+    pub roles: &'static str,
+    pub counted: &'static str,
+    pub records: usize,
+}
+
+pub struct CaughtUp {
+    /// Records a second.
+    pub rate: f64,
+    /// CPU seconds for a million records.
+    pub cpu: Cpu,
+    /// The most memory of the role's process, in MiB.
+    pub memory: f64,
+    pub commands: f64,
+}
+
+/// One look at all processes.
+#[derive(Clone, Copy)]
+struct Look {
+    at: Instant,
+    counted: f64,
+    cpu: Cpu,
+}
+
+/// Starts the role, waits until it has counted every record, and measures from the look after the warm-up to the last one
+/// before the end; so neither its start nor the wait for the end is part of the figures.
+pub fn run(ground: &Ground, stack: &Stack, role: &Role) -> CaughtUp {
+    let processor = stack.run(role.roles);
+    let mut redis = ground.redis.connect();
+    let began = Instant::now();
+    let (records, mut looks): (f64, Vec<Look>) = (role.records as f64, Vec::new());
+    let page = loop {
+        let page = scrape::metrics(&processor).unwrap_or_default();
+        let counted = scrape::sum(&page, role.counted);
+        let cpu = Cpu {
+            ours: processes::cpu_of(processor.process.pid()),
+            redis: processes::redis_cpu(&mut redis),
+            broker: processes::cpu_of(ground.broker.pid()),
+        };
+        looks.push(Look { at: Instant::now(), counted, cpu });
+        if counted >= records {
+            break page;
+        }
+        assert!(began.elapsed() < LONG, "{counted} of {records} within {LONG:?}; {}", processor.process.stderr());
+        std::thread::sleep(BETWEEN_LOOKS);
+    };
+    let memory = processes::peak_memory(processor.process.pid());
+    let (first, last) = ends(&looks, records);
+    let done = last.counted - first.counted;
+    CaughtUp {
+        rate: done / (last.at - first.at).as_secs_f64(),
+        cpu: last.cpu.since(first.cpu, done),
+        memory,
+        commands: scrape::sum(&page, "stepup_commands_total"),
+    }
+}
+
+/// The first look after the warm-up, and the last before the end; where it all went by too fast, the looks around.
+fn ends(looks: &[Look], records: f64) -> (Look, Look) {
+    let warm = looks.iter().position(|look| look.counted >= records * WARM_UP).unwrap_or(0);
+    let open = looks.iter().rposition(|look| look.counted < records).unwrap_or(0);
+    if warm < open {
+        return (looks[warm], looks[open]);
+    }
+    let before = looks.iter().rposition(|look| look.counted == 0.0).unwrap_or(0);
+    (looks[before], looks[looks.len() - 1])
+}

@@ -1,0 +1,117 @@
+//! The whole of evaluate and dispatch on a real Kafka and a real Redis, next to the limits of the same run.
+//!
+//! ```sh
+//! cargo bench --bench whole                                        # limits, evaluate, latency and dispatch
+//! cargo bench --bench whole -- limits evaluate --json speed.json   # some of them, and every figure in a file
+//! cargo bench --bench whole -- scale --write docs/cost.svg         # the cost of an event over events, tenants, customers
+//! ```
+//!
+//! `STEPUP_BENCH_EVENTS` sets how many events (1,000,000). It needs Kafka's jars in `STEPUP_KAFKA_LIBS` and redis-server, as
+//! `./test` fetches them.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark is no library"
+)]
+#![allow(clippy::disallowed_methods, reason = "it measures the real clock, and is told by its environment")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "it uses a part of what the tests do")]
+
+#[path = "../../tests/it/services/mod.rs"]
+mod services;
+#[path = "../../tests/it/stack.rs"]
+mod stack;
+
+mod arguments;
+mod catch_up;
+mod customers;
+mod dispatch;
+mod events;
+mod figures;
+mod ground;
+mod latency;
+mod limits;
+mod memory;
+mod processes;
+mod scale;
+mod scrape;
+mod sender;
+mod topic;
+mod verdict;
+mod window_step;
+
+use arguments::{Asked, Part};
+use catch_up::CaughtUp;
+use events::{Bets, Mix};
+use figures::{Figures, Line};
+use ground::Ground;
+
+fn main() {
+    let asked = Asked::read();
+    let mut figures = Figures::default();
+    let ground = Ground::start();
+    println!(
+        "{} events, {} partitions, lz4; {} cores shared by the broker, Redis, stepup and this; again by: {}\n",
+        figures::grouped(asked.events as f64),
+        ground::PARTITIONS,
+        processes::cores(),
+        asked.command()
+    );
+    if asked.any(&[Part::Limits, Part::Evaluate, Part::Dispatch]) {
+        figures::header();
+    }
+    if asked.any(&[Part::Limits, Part::Evaluate]) {
+        bets(&asked, &ground, &mut figures);
+    }
+    if asked.any(&[Part::Evaluate]) {
+        let stack = ground.stack("mixed", 2);
+        let mixed = topic::fill(&ground.brokers(), &stack.topic("activity"), Mix::new(asked.events));
+        figures.set("mixed.bet_share", mixed.bets as f64 / mixed.events as f64);
+        evaluate("stepup evaluate, mixed events", "mixed", &ground, &stack, &mixed, &mut figures);
+    }
+    if asked.any(&[Part::Dispatch]) {
+        dispatch::measure(&ground, asked.events / 20, &mut figures);
+    }
+    if asked.any(&[Part::Latency]) {
+        latency::measure(&ground, &mut figures);
+    }
+    if asked.any(&[Part::Scale]) {
+        scale::measure(&ground, asked.events, asked.write.as_deref(), &mut figures);
+    }
+    verdict::print(&figures);
+    if let Some(path) = &asked.json {
+        figures.write(path);
+    }
+}
+
+/// What is told of the topic where every event is a bet: the limits, stepup and its peer read the same one.
+fn bets(asked: &Asked, ground: &Ground, figures: &mut Figures) {
+    let stack = ground.stack("bets", ground::TENANTS);
+    let events = Bets::until_now(ground::TENANTS, ground::CUSTOMERS, asked.events);
+    let written = topic::fill(&ground.brokers(), &stack.topic("activity"), events);
+    figures.set("bytes_per_event", written.bytes as f64 / written.events as f64);
+    if asked.any(&[Part::Limits]) {
+        limits::measure(ground, &stack.topic("activity"), &written, figures);
+    }
+    if asked.any(&[Part::Evaluate]) {
+        evaluate("stepup evaluate, every event a bet", "bets", ground, &stack, &written, figures);
+        // A peer that does the same work reads `stack.topic("activity")` here, and `figures.line("peer", …)` tells of it.
+    }
+}
+
+fn evaluate(
+    what: &str,
+    name: &str,
+    ground: &Ground,
+    stack: &stack::Stack,
+    written: &topic::Written,
+    figures: &mut Figures,
+) {
+    ground.forget();
+    let role = catch_up::Role { roles: "evaluate", counted: "stepup_events_total", records: written.events };
+    let CaughtUp { rate, cpu, memory, commands } = catch_up::run(ground, stack, &role);
+    let line = Line { commands: Some(commands), memory: Some(memory), ..Line::new(what, rate) };
+    figures.line(name, &line.ours(cpu.ours).redis(cpu.redis).broker(cpu.broker));
+}
