@@ -1,6 +1,7 @@
 //! What a platform would write instead: a Kafka Streams job that does evaluate's work, on the same topic in the same run.
 //!
-//! Its jars come from Maven on first use, unless `STEPUP_PEER_LIBS` names a directory that holds them.
+//! Its jars come from Maven on first use, unless `STEPUP_PEER_LIBS` names a directory that holds them. Its windows lie in
+//! RocksDB, or in memory where `STEPUP_PEER_STORE` is `memory`; a changelog topic has them as well either way.
 
 #![allow(clippy::disallowed_methods, reason = "it measures the real clock, and is told by its environment")]
 
@@ -20,16 +21,10 @@ pub(crate) struct Peer {
     pub events_per_second_of_last_half: f64,
     /// CPU seconds of the JVM per million events.
     pub cpu_per_million: f64,
+    /// The same of the second half alone.
+    pub cpu_per_million_of_last_half: f64,
     pub peak_rss_mib: f64,
     pub commands: u64,
-}
-
-/// Where the job keeps its windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Store {
-    /// On disk, as Kafka Streams does of itself.
-    RocksDb,
-    Memory,
 }
 
 /// Until the first event: a JVM that starts, and a group that finds together.
@@ -41,30 +36,19 @@ const CLASS: &str = "StepupPeer";
 
 /// Lets the job work through a topic that holds `events` events. The error says what is missing or how it failed.
 pub(crate) fn run(brokers: &str, activity_topic: &str, partitions: i32, events: usize) -> Result<Peer, String> {
-    run_on(Store::RocksDb, brokers, activity_topic, partitions, events)
-}
-
-/// The same with the windows in that store. Either store also has its changelog topic.
-pub(crate) fn run_on(
-    store: Store,
-    brokers: &str,
-    activity_topic: &str,
-    partitions: i32,
-    events: usize,
-) -> Result<Peer, String> {
     let class_path = compiled()?;
-    let mut job = Job::start(store, &class_path, brokers, activity_topic, partitions, events)?;
+    let mut job = Job::start(&class_path, brokers, activity_topic, partitions, events)?;
     let began = job.next(1, STARTUP)?;
     let half = job.next((events as u64).div_ceil(2), LONG)?;
     let ended = job.next(events as u64, LONG)?;
     if ended.rejected > 0 {
         return Err(format!("the job could not read {} of the events", ended.rejected));
     }
-    let done = (ended.events - began.events) as f64;
     let peer = Peer {
         events_per_second: began.rate_until(&ended),
         events_per_second_of_last_half: half.rate_until(&ended),
-        cpu_per_million: (ended.cpu - began.cpu) * 1e6 / done.max(1.0),
+        cpu_per_million: began.cpu_per_million_until(&ended),
+        cpu_per_million_of_last_half: half.cpu_per_million_until(&ended),
         peak_rss_mib: job.peak_rss_mib()?,
         commands: ended.commands,
     };
@@ -144,29 +128,23 @@ impl Standing {
         let seconds = later.milliseconds.saturating_sub(self.milliseconds).max(1) as f64 / 1e3;
         (later.events - self.events) as f64 / seconds
     }
+
+    fn cpu_per_million_until(&self, later: &Self) -> f64 {
+        (later.cpu - self.cpu) * 1e6 / (later.events - self.events).max(1) as f64
+    }
 }
 
 impl Job {
-    fn start(
-        store: Store,
-        class_path: &str,
-        brokers: &str,
-        input: &str,
-        partitions: i32,
-        events: usize,
-    ) -> Result<Self, String> {
+    fn start(class_path: &str, brokers: &str, input: &str, partitions: i32, events: usize) -> Result<Self, String> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let application = format!("stepup-peer-{}-{}", std::process::id(), since_epoch.as_millis());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peer").join(&application);
         fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let said = fs::File::create(directory.join("stderr")).map_err(|error| error.to_string())?;
-        let store = match store {
-            Store::RocksDb => "rocksdb",
-            Store::Memory => "memory",
-        };
+        let store = std::env::var("STEPUP_PEER_STORE").unwrap_or_else(|_| "rocksdb".to_owned());
         let mut java = Command::new("java");
         java.args(["-Xms1g", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path, CLASS])
-            .args(["--leash", "stdin", "--brokers", brokers, "--application", &application, "--store", store])
+            .args(["--leash", "stdin", "--brokers", brokers, "--application", &application, "--store", &store])
             .args(["--input", input, "--output", &format!("{application}-commands")])
             .args(["--partitions", &partitions.to_string(), "--events", &events.to_string(), "--state"])
             .arg(directory.join("state"));
@@ -220,7 +198,8 @@ impl Job {
     /// The most memory that the process ever had resident.
     fn peak_rss_mib(&self) -> Result<f64, String> {
         let status = self.proc("status")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         peak.map(|kib: f64| kib / 1024.0).ok_or_else(|| "the process has no VmHWM".to_owned())
     }
 
@@ -230,13 +209,16 @@ impl Job {
     }
 
     /// Lets the job commit what it did and end.
-    fn stop(mut self) -> Result<(), String> {
+    fn stop(self) -> Result<(), String> {
         finish(Command::new("kill").args(["-s", "TERM", &self.process.id().to_string()]), "kill")?;
-        while self.progress.recv_timeout(STARTUP).is_ok() {}
-        // It closed its output: all that is left to it is to end.
-        let ended = self.process.try_wait().map_err(|error| error.to_string())?;
-        drop(ended);
-        Ok(())
+        loop {
+            match self.progress.recv_timeout(STARTUP) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(self.failure("the job does not stop when told")),
+                // It has closed its output, which it does as it ends.
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
     }
 
     fn failure(&self, what: &str) -> String {

@@ -13,6 +13,8 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.LocalDate;
+import java.time.LocalTime;
 import java.time.OffsetDateTime;
 import java.time.format.DateTimeParseException;
 import java.util.Arrays;
@@ -134,12 +136,12 @@ public final class StepupPeer {
         settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, options.getOrDefault("--threads", "2"));
         settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, "1000");
         settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.AT_LEAST_ONCE);
-        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, options.getOrDefault("--cache", "134217728"));
+        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, "134217728");
         settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
-        settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), options.getOrDefault("--poll", "4000"));
+        settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), "4000");
         settings.put(StreamsConfig.producerPrefix(ProducerConfig.COMPRESSION_TYPE_CONFIG), "lz4");
         settings.put(StreamsConfig.producerPrefix(ProducerConfig.LINGER_MS_CONFIG), "100");
-        settings.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), options.getOrDefault("--batch", "131072"));
+        settings.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), "131072");
         return settings;
     }
 
@@ -434,6 +436,8 @@ public final class StepupPeer {
         private static final XXHash64 HASH = XXHashFactory.fastestJavaInstance().hash64();
         private static final Set<String> AMOUNT_NEEDED = Set.of("bet", "deposit", "withdrawal");
 
+        private static final String USUAL_TIME = "0000-00-00T00:00:00.000Z";
+
         String id;
         String tenant;
         String customer;
@@ -477,6 +481,34 @@ public final class StepupPeer {
             }
         }
 
+        /** Reads the usual form, {@code 2026-01-31T12:34:56.789Z}, and leaves others to the library, which is slow. */
+        private static long milliseconds(String time) {
+            if (!isUsual(time)) {
+                return OffsetDateTime.parse(time).toInstant().toEpochMilli();
+            }
+            LocalDate day = LocalDate.of(number(time, 0, 4), number(time, 5, 7), number(time, 8, 10));
+            LocalTime hour = LocalTime.of(number(time, 11, 13), number(time, 14, 16), number(time, 17, 19));
+            return (day.toEpochDay() * 86_400 + hour.toSecondOfDay()) * 1_000 + number(time, 20, 23);
+        }
+
+        private static boolean isUsual(String time) {
+            if (time.length() != USUAL_TIME.length()) {
+                return false;
+            }
+            for (int i = 0; i < USUAL_TIME.length(); i++) {
+                char wanted = USUAL_TIME.charAt(i);
+                char is = time.charAt(i);
+                if (wanted == '0' ? is < '0' || is > '9' : is != wanted) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        private static int number(String text, int from, int to) {
+            return Integer.parseInt(text, from, to, 10);
+        }
+
         private static String text(JsonParser json) throws IOException {
             if (json.currentToken() != JsonToken.VALUE_STRING) {
                 throw new IllegalArgumentException("no text");
@@ -494,7 +526,7 @@ public final class StepupPeer {
             if (!currency.equals("USD")) {
                 throw new IllegalArgumentException("no rate");
             }
-            at = OffsetDateTime.parse(occurredAt).toInstant().toEpochMilli();
+            at = milliseconds(occurredAt);
             byte[] bytes = id.getBytes(StandardCharsets.UTF_8);
             idHash = HASH.hash(bytes, 0, bytes.length, 0);
             customerKey = tenant + "/" + customer;
