@@ -64,7 +64,8 @@ fn compiled() -> Result<String, String> {
         finish(Command::new(tool).arg("-version"), &format!("the peer needs a JDK of version 17 or later; {tool}"))?;
     }
     let jars = match std::env::var("STEPUP_PEER_LIBS") {
-        Ok(jars) if !jars.is_empty() => PathBuf::from(jars),
+        Ok(jars) if Path::new(&jars).is_dir() => PathBuf::from(jars),
+        Ok(jars) if !jars.is_empty() => return Err(format!("STEPUP_PEER_LIBS is no directory: {jars}")),
         _ => fetched(&work)?,
     };
     let classes = work.join("classes");
@@ -87,8 +88,17 @@ fn fetched(work: &Path) -> Result<PathBuf, String> {
             fs::remove_dir_all(stale).map_err(|error| format!("{}: {error}", stale.display()))?;
         }
     }
-    let mut maven = Command::new("mvn");
-    maven.args(["--quiet", "--batch-mode", "-Dstyle.color=never", "--file", &pom, "dependency:copy-dependencies"]);
+    let mut maven = Command::new("timeout");
+    maven.args([
+        "300",
+        "mvn",
+        "--quiet",
+        "--batch-mode",
+        "-Dstyle.color=never",
+        "--file",
+        &pom,
+        "dependency:copy-dependencies",
+    ]);
     finish(maven.arg(format!("-DoutputDirectory={}", new.display())), "the peer's jars come from Maven; mvn")?;
     fs::write(new.join("pom.xml"), wanted)
         .and_then(|()| fs::rename(&new, &jars))
@@ -142,12 +152,21 @@ impl Job {
         fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         let said = fs::File::create(directory.join("stderr")).map_err(|error| error.to_string())?;
         let store = std::env::var("STEPUP_PEER_STORE").unwrap_or_else(|_| "rocksdb".to_owned());
+        // Tried side by side, this collector and heap cost the job the least.
         let mut java = Command::new("java");
-        java.args(["-Xms1g", "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path, CLASS])
-            .args(["--leash", "stdin", "--brokers", brokers, "--application", &application, "--store", &store])
-            .args(["--input", input, "--output", &format!("{application}-commands")])
-            .args(["--partitions", &partitions.to_string(), "--events", &events.to_string(), "--state"])
-            .arg(directory.join("state"));
+        java.args([
+            "-Xms512m",
+            "-Xmx512m",
+            "-XX:+UseParallelGC",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-cp",
+            class_path,
+            CLASS,
+        ])
+        .args(["--leash", "stdin", "--brokers", brokers, "--application", &application, "--store", &store])
+        .args(["--input", input, "--output", &format!("{application}-commands")])
+        .args(["--partitions", &partitions.to_string(), "--events", &events.to_string(), "--state"])
+        .arg(directory.join("state"));
         let mut process = java
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -246,7 +265,9 @@ fn lines(output: Option<ChildStdout>) -> Receiver<String> {
     receive
 }
 
+/// What a program said last, without the places in its code.
 fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let is_telling = |line: &&str| !line.trim().is_empty() && !line.starts_with("\tat ");
+    let lines: Vec<&str> = text.lines().filter(is_telling).collect();
     lines[lines.len().saturating_sub(8)..].join(" | ")
 }
