@@ -2,7 +2,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.math.BigDecimal;
@@ -583,7 +582,7 @@ public final class StepupPeer {
                 long low = hash.getLong() & ~(0b11L << 62) | 0b10L << 62;
                 return new UUID(high, low);
             } catch (NoSuchAlgorithmException impossible) {
-                throw new UncheckedIOException(new IOException(impossible));
+                throw new IllegalStateException(impossible);
             }
         }
     }
