@@ -85,7 +85,9 @@ fn tenant_rule(text: &str) -> Result<(), InvalidId> {
 
 fn customer_rule(text: &str) -> Result<(), InvalidId> {
     up_to_128_characters(text)?;
-    if text.chars().any(char::is_control) {
+    // Beside those of ASCII they begin with the byte C2 in UTF-8, which hardly any name holds.
+    let may_be_control = |byte: u8| byte.is_ascii_control() || byte == 0xc2;
+    if text.bytes().any(may_be_control) && text.chars().any(char::is_control) {
         return Err(InvalidId::ControlCharacter);
     }
     Ok(())

@@ -90,41 +90,61 @@ pub struct Judged {
     pub window: Window,
 }
 
-/// Up to so many bets asked about are looked through for each of the log; more are looked up.
-const ASKED_THROUGH: usize = 8;
-
 /// Replays a log and judges each of `asked` as of the place where it first stands there.
 pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
     let log = log.into_iter();
     let mut window = Window::for_about(log.size_hint().0);
     let mut reaches = vec![None; asked.len()];
-    if asked.len() <= ASKED_THROUGH {
-        let is = |asked: &Bet, bet: &Bet| asked.id == bet.id && asked.arrival == bet.arrival;
-        for bet in log {
-            let standing = window.arrive(bet, rule);
-            let mut reach = None;
-            for (asked, answer) in asked.iter().zip(&mut reaches) {
-                if answer.is_none() && is(asked, &bet) {
-                    *answer = Some(*reach.get_or_insert_with(|| window.reach(bet, standing, rule)));
+    let mut open = Open::of(asked);
+    for bet in log {
+        let standing = window.arrive(bet, rule);
+        open.answer(&bet, &mut reaches, || window.reach(bet, standing, rule));
+    }
+    Judged { reaches, window }
+}
+
+/// The bets asked about that did not come up in the log yet.
+enum Open<'a> {
+    /// Of one customer hardly ever more than a few bets come together.
+    Few(&'a [Bet]),
+    Many(HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>>),
+}
+
+impl<'a> Open<'a> {
+    const FEW: usize = 8;
+
+    fn of(asked: &'a [Bet]) -> Self {
+        if asked.len() <= Self::FEW {
+            return Self::Few(asked);
+        }
+        let mut open: HashMap<_, Vec<usize>, _> = HashMap::default();
+        for (place, bet) in asked.iter().enumerate() {
+            open.entry((bet.id, bet.arrival)).or_default().push(place);
+        }
+        Self::Many(open)
+    }
+
+    /// Answers for a bet of the log where it was asked about and stands there first.
+    fn answer(&mut self, bet: &Bet, reaches: &mut [Option<Reach>], reach: impl FnOnce() -> Reach) {
+        match self {
+            Self::Few(asked) => {
+                let is_it = |asked: &Bet| (asked.id, asked.arrival) == (bet.id, bet.arrival);
+                let Some(first) = asked.iter().position(is_it).filter(|first| reaches[*first].is_none()) else { return };
+                let reach = reach();
+                for (place, _) in asked.iter().enumerate().skip(first).filter(|(_, asked)| is_it(asked)) {
+                    reaches[place] = Some(reach);
+                }
+            }
+            Self::Many(open) => {
+                if let Some(places) = open.remove(&(bet.id, bet.arrival)) {
+                    let reach = reach();
+                    for place in places {
+                        reaches[place] = Some(reach);
+                    }
                 }
             }
         }
-        return Judged { reaches, window };
     }
-    let mut open: HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>> = HashMap::default();
-    for (place, bet) in asked.iter().enumerate() {
-        open.entry((bet.id, bet.arrival)).or_default().push(place);
-    }
-    for bet in log {
-        let standing = window.arrive(bet, rule);
-        if let Some(places) = open.remove(&(bet.id, bet.arrival)) {
-            let reach = window.reach(bet, standing, rule);
-            for place in places {
-                reaches[place] = Some(reach);
-            }
-        }
-    }
-    Judged { reaches, window }
 }
 
 /// What `asked` was judged by: the bets that the rule kept when it came, in order of arrival, and `asked` itself as the
@@ -245,6 +265,9 @@ impl Window {
         let too_old = self.kept.iter().take_while(|kept| kept.bet.at <= oldest_kept).count();
         let too_many = self.kept.len().saturating_sub(rule.max_entries);
         let dropped = too_old.max(too_many);
+        if dropped == 0 {
+            return 0;
+        }
         for bet in self.kept.drain(..dropped) {
             if let Some(places) = &mut self.places {
                 places.remove(&bet.bet.id);
@@ -291,7 +314,10 @@ impl Window {
     /// The bets that it keeps, in order of arrival.
     pub fn into_kept(self) -> Vec<Bet> {
         let mut kept = Vec::from(self.kept);
-        kept.sort_unstable_by_key(|kept| kept.place);
+        // Bets that came in the order of their times stand in the order of arrival already.
+        if !kept.is_sorted_by_key(|kept| kept.place) {
+            kept.sort_unstable_by_key(|kept| kept.place);
+        }
         kept.into_iter().map(|kept| kept.bet).collect()
     }
 }

@@ -98,7 +98,8 @@ pub async fn decide<C: Claims + Quotas>(
     reserved.give_back(&asking, &candidates, &answers).await;
     // The candidates stand in the order of their verdicts, and so do the answers.
     let mut concluded = candidates.iter().zip(answers);
-    let tested = judged.into_iter().filter_map(|(event, trigger, verdict)| {
+    let mut tested = Vec::with_capacity(judged.len());
+    tested.extend(judged.into_iter().filter_map(|(event, trigger, verdict)| {
         let (decision, answer) = match verdict {
             Verdict::Decided(decision) => (decision, None),
             Verdict::Candidate(facts) => {
@@ -109,8 +110,8 @@ pub async fn decide<C: Claims + Quotas>(
             }
         };
         Some(Tested { event, trigger, decision, answer })
-    });
-    Ok(tested.collect())
+    }));
+    Ok(tested)
 }
 
 /// Whether claims or places may be asked for when an event is decided at `now` or later.

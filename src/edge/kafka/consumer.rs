@@ -119,7 +119,10 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
     let mut defaults = vec![
         ("fetch.wait.max.ms", "100"),
         ("fetch.queue.backoff.ms", "10"),
-        ("queued.max.messages.kbytes", "16384"),
+        // What is fetched ahead is memory: some tens of milliseconds' worth at full rate is enough.
+        ("queued.max.messages.kbytes", "4096"),
+        ("queued.min.messages", "10000"),
+        ("max.partition.fetch.bytes", "262144"),
         ("topic.metadata.refresh.interval.ms", "10000"),
         ("statistics.interval.ms", "1000"),
         ("allow.auto.create.topics", "false"),

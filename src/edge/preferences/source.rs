@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+
 
 use super::Settings;
 use crate::domain::ids::TenantId;
@@ -105,7 +105,7 @@ impl DirectoryPreferences {
 impl PreferencesSource for DirectoryPreferences {
     async fn fetch(&self, tenant: &TenantId) -> Fetched {
         let path = self.directory.join(format!("{tenant}.json"));
-        match read_bounded(&path).await {
+        match read_bounded(path).await {
             Ok(bytes) => document(&bytes),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => self.absent().await,
             Err(error) => {
@@ -133,14 +133,17 @@ pub(super) fn document(bytes: &[u8]) -> Fetched {
 }
 
 /// The file, or its first bytes up to one more than a document may have.
-async fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    // Opening a pipe would wait for its writer.
-    if !tokio::fs::metadata(path).await?.is_file() {
-        return Err(ErrorKind::InvalidInput.into());
-    }
-    let mut bytes = Vec::new();
-    tokio::fs::File::open(path).await?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).await?;
-    Ok(bytes)
+async fn read_bounded(path: PathBuf) -> std::io::Result<Vec<u8>> {
+    let read = move || {
+        // Opening a pipe would wait for its writer.
+        if !std::fs::metadata(&path)?.is_file() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other)?
 }
 
 /// A source at hand is read so cheaply that its copies need not live longer than a second, nor its reads be rationed.
