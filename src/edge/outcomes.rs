@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
 use super::StoreError;
 use crate::domain::ids::{CommandId, TenantId};
 use crate::domain::time::Timestamp;
@@ -22,6 +24,15 @@ pub trait Outcomes: Send + Sync {
 
     /// Fixes a record unless one is fixed already, for an hour, and gives back the one that stands.
     fn fix(&self, command: CommandId, record: &[u8]) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+
+    /// Fixes a record of each of these commands as [`fix`](Self::fix) does, and gives back those that stand, in the order
+    /// of the question. Where it fails some of them may be fixed.
+    fn fix_all(
+        &self,
+        records: &[(CommandId, Vec<u8>)],
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send {
+        try_join_all(records.iter().map(|(command, record)| self.fix(*command, record)))
+    }
 
     /// Notes that a call for the command under this number of its reference is about to be made, for an hour. Tells
     /// whether one was on record already. `mark` is this attempt's own: noting it twice is noting it once.

@@ -65,13 +65,21 @@ pub fn dispatch_input(config: &Config) -> ConsumerSettings {
     let lane = |topic: &String, headers| LaneSettings {
         topics: vec![topic.clone()],
         batch_records: 256,
-        capacity: 1,
+        // While one batch is looked up the next ones wait: a lane that is full is paused, and has to be fetched again.
+        capacity: 4,
         headers,
     };
     let topics = &config.kafka.topics;
     let lanes = vec![lane(&topics.commands, context(config)), lane(&topics.retries, Headers::Kept)];
     // Whoever skips old activity must not skip the commands that the first evaluator wrote in the meantime.
-    ConsumerSettings { start: StartAt::Earliest, ..consumer(config, "dispatch", lanes) }
+    let mut settings = ConsumerSettings { start: StartAt::Earliest, ..consumer(config, "dispatch", lanes) };
+    // Sessions are made more slowly than commands are read, and what is fetched ahead is thrown away in a pause.
+    let properties = &mut settings.connection.properties;
+    properties.entry("queued.max.messages.kbytes".to_owned()).or_insert_with(|| "1024".to_owned());
+    if !properties.contains_key("max.partition.fetch.bytes") {
+        properties.entry("fetch.message.max.bytes".to_owned()).or_insert_with(|| "131072".to_owned());
+    }
+    settings
 }
 
 /// What is read of an event's headers: how an operator redrives it, and its trace's context where that is asked for.

@@ -1,10 +1,11 @@
-//! Ending a command: its outcome is fixed first, so that whoever comes second publishes the same, and published then.
+//! Ending commands: an outcome is fixed first, so that whoever comes second publishes the same, and published then.
 
 use std::time::Duration;
 
 use super::spans::{self, Open};
 use super::{Dispatch, Job};
 use crate::domain::command::Command;
+use crate::domain::ids::CommandId;
 use crate::domain::outcome::{Ending, Outcome, RejectCode, Rejection};
 use crate::domain::patience::OnUnavailable;
 use crate::domain::time::Timestamp;
@@ -15,7 +16,7 @@ use crate::edge::sessions::Sessions;
 use crate::failpoint::{self, Step};
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, Role};
-use crate::roles::hold::Stopped;
+use crate::roles::hold::{GivenUp, Stopped};
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::{command, outcome};
 
@@ -64,21 +65,55 @@ impl Letter {
 }
 
 /// Fixes the outcome and publishes the one that stands.
-pub(super) async fn end<O: Outcomes, X: Sessions, K: Sink>(
-    role: &Dispatch<O, X, K>,
+/// A command that has come to its end, and the outcome of it that stands.
+pub(super) struct Fixed {
     ended: Ended,
-) -> Result<(), Stopped> {
-    let record = outcome::encode(&ended.outcome);
-    let fix = || role.outcomes.fix(ended.outcome.command, &record);
+    standing: Result<Standing, GivenUp>,
+}
+
+enum Standing {
+    Ours(Vec<u8>),
+    Anothers(Vec<u8>),
+}
+
+/// Fixes the outcomes of commands, all in one call.
+pub(super) async fn fix<O: Outcomes, X: Sessions, K: Sink>(
+    role: &Dispatch<O, X, K>,
+    ended: Vec<Ended>,
+) -> Result<Vec<Fixed>, Stopped> {
+    let record = |Ended { outcome, .. }: &Ended| (outcome.command, outcome::encode(outcome));
+    let records: Vec<(CommandId, Vec<u8>)> = ended.iter().map(record).collect();
+    let fix = || role.outcomes.fix_all(&records);
     let fixed = role.holder.until_ok_or_given_up(HeldReason::Outcomes, Dependency::Redis, fix, || true).await?;
     failpoint::pass(Step::DispatchFixed);
     let Ok(standing) = fixed else {
-        if let Ending::SessionCreated(_) = ended.outcome.ending {
-            role.metrics.orphan_session();
-        }
-        return give_up(role, ended.letter).await;
+        return Ok(ended.into_iter().map(|ended| Fixed { ended, standing: Err(GivenUp) }).collect());
     };
-    let outcome = if standing == record { Some(ended.outcome) } else { outcome::decode(&standing).ok() };
+    let compare = |((ended, standing), (_, ours)): ((Ended, Vec<u8>), (CommandId, Vec<u8>))| {
+        let standing = if standing == ours { Standing::Ours(ours) } else { Standing::Anothers(standing) };
+        Fixed { ended, standing: Ok(standing) }
+    };
+    Ok(ended.into_iter().zip(standing).zip(records).map(compare).collect())
+}
+
+/// Publishes the outcome of a command that stands.
+pub(super) async fn end<O: Outcomes, X: Sessions, K: Sink>(
+    role: &Dispatch<O, X, K>,
+    Fixed { ended, standing }: Fixed,
+) -> Result<(), Stopped> {
+    let (standing, outcome) = match standing {
+        Ok(Standing::Ours(record)) => (record, Some(ended.outcome)),
+        Ok(Standing::Anothers(record)) => {
+            let outcome = outcome::decode(&record).ok();
+            (record, outcome)
+        }
+        Err(GivenUp) => {
+            if let Ending::SessionCreated(_) = ended.outcome.ending {
+                role.metrics.orphan_session();
+            }
+            return give_up(role, ended.letter).await;
+        }
+    };
     if let Some(Outcome { ending: Ending::NotRequired { .. }, tenant, trigger, .. }) = &outcome {
         role.metrics.contradiction(tenant, *trigger);
         (role.on_contradiction)(tenant);

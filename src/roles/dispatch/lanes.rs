@@ -49,7 +49,6 @@ impl Lanes {
     }
 
     /// Commands that wait for a turn.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
@@ -35,6 +35,13 @@ const MOST_JOBS: usize = 8_192;
 const MOST_DELAYED: usize = 32_768;
 /// The most commands in memory.
 pub const MOST_AT_HAND: usize = MOST_JOBS + MOST_DELAYED;
+/// While every place is taken, so many commands for each wait for one: they wait eight times as long as a call takes.
+const AHEAD: usize = 8;
+/// The most calls of the store at once that fix outcomes, and the most outcomes of one.
+const MOST_FIXING: usize = 4;
+const MOST_FIXED_AT_ONCE: usize = 256;
+/// The most tasks that are taken back before anything else is looked at.
+const MOST_TAKEN_BACK: usize = 256;
 /// No command waits in memory longer than this in one go: it would keep its partition's position back.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A command that is paused is looked at again after so long at the most, and so goes on soon after it may.
@@ -53,6 +60,10 @@ enum Done {
         job: JobId,
         leave: Leave,
         called: Box<call::Called>,
+    },
+    /// The outcomes of commands are fixed.
+    Fixed {
+        fixed: Vec<(JobId, ending::Fixed)>,
     },
     /// Everything that follows from these records is acknowledged.
     Finished {
@@ -75,6 +86,12 @@ pub(super) struct Work<O, X, K> {
     delayed: DelayQueue<JobId>,
     tasks: JoinSet<Done>,
     calls: usize,
+    /// Commands that have come to their end and whose outcomes are to be fixed.
+    endings: Vec<(JobId, ending::Ended)>,
+    /// Calls of the store that fix outcomes.
+    fixing: usize,
+    /// Whether enough commands wait for a place.
+    sated: bool,
     last_job: JobId,
 }
 
@@ -100,6 +117,9 @@ where
             delayed: DelayQueue::new(),
             tasks: JoinSet::new(),
             calls: 0,
+            endings: Vec::new(),
+            fixing: 0,
+            sated: false,
             last_job: 0,
         }
     }
@@ -109,7 +129,8 @@ where
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             self.call_what_is_ready();
-            let room = self.at_work() < MOST_JOBS && self.tasks.len() < 2 * MOST_JOBS;
+            self.fix_endings();
+            let room = self.has_room();
             let may_take = [
                 room && !self.admitting[COMMANDS],
                 room && !self.admitting[RETRIES] && self.delayed.len() < MOST_DELAYED,
@@ -117,7 +138,7 @@ where
             let [commands, retries] = &mut self.intake;
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(done) = self.tasks.join_next() => self.take_back(done?),
+                Some(done) = self.tasks.join_next() => self.take_back_all(done?)?,
                 Some(due) = std::future::poll_fn(|cx| self.delayed.poll_expired(cx)), if !self.delayed.is_empty() => {
                     self.ready(due.into_inner());
                 }
@@ -127,19 +148,43 @@ where
             }
         }
         // What waits is read again by whoever comes next; what runs is brought to its end.
+        self.fix_endings();
         while let Some(done) = self.tasks.join_next().await {
             match done? {
                 Done::Called { job, leave, called } => self.called(job, leave, *called),
+                Done::Fixed { fixed } => self.publish(fixed),
                 Done::Finished { job, positions } => self.finished(job, &positions),
                 Done::Admitted { .. } | Done::Stopped => {}
             }
+            self.fix_endings();
         }
         Ok(())
+    }
+
+    /// Whether commands are taken in. While every place is taken, only so many that none of them has to be parked for
+    /// having waited; and then none before half of them are called: the consumer throws away what it fetched whenever
+    /// nobody takes it.
+    fn has_room(&mut self) -> bool {
+        let places = self.role.settings.concurrency;
+        let enough = places * if self.sated { AHEAD / 2 } else { AHEAD };
+        self.sated = self.calls >= places && self.lanes.waiting() >= enough;
+        !self.sated && self.at_work() < MOST_JOBS && self.tasks.len() < 2 * MOST_JOBS
     }
 
     /// Commands that do not wait for their time.
     fn at_work(&self) -> usize {
         self.jobs.len().saturating_sub(self.delayed.len())
+    }
+
+    /// Takes back a task that ended, and those that ended meanwhile.
+    fn take_back_all(&mut self, first: Done) -> Result<(), JoinError> {
+        self.take_back(first);
+        for _ in 1..MOST_TAKEN_BACK {
+            let Some(done) = self.tasks.try_join_next() else { break };
+            self.take_back(done?);
+        }
+        self.role.metrics.set_inflight(Role::Dispatch, self.jobs.len());
+        Ok(())
     }
 
     fn take_back(&mut self, done: Done) {
@@ -151,10 +196,10 @@ where
                 }
             }
             Done::Called { job, leave, called } => self.called(job, leave, *called),
+            Done::Fixed { fixed } => self.publish(fixed),
             Done::Finished { job, positions } => self.finished(job, &positions),
             Done::Stopped => {}
         }
-        self.role.metrics.set_inflight(Role::Dispatch, self.jobs.len());
     }
 
     fn spawn<F>(&mut self, task: F)

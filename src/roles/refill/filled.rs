@@ -68,6 +68,10 @@ impl<S: Outcomes> Outcomes for Filled<S> {
         self.whole("fix an outcome").await?.fix(command, record).await
     }
 
+    async fn fix_all(&self, records: &[(CommandId, Vec<u8>)]) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.whole("fix outcomes").await?.fix_all(records).await
+    }
+
     async fn begin_attempt(&self, command: CommandId, number: u32, mark: u64) -> Result<EarlierAttempt, StoreError> {
         self.whole("note an attempt").await?.begin_attempt(command, number, mark).await
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::lanes::JobId;
 use super::super::{ending, park};
-use super::{Done, Work};
+use super::{Done, MOST_FIXED_AT_ONCE, MOST_FIXING, Work};
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::Ending;
 use crate::edge::kafka::producer::Sink;
@@ -37,11 +37,35 @@ where
 
     pub(super) fn end(&mut self, id: JobId, ending: Ending) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (role, ended) = (Arc::clone(&self.role), ending::Ended::of(job, ending));
-        self.spawn(async move {
-            ending::end(&role, ended).await?;
-            Ok(Done::Finished { job: Some(id), positions: Vec::new() })
-        });
+        self.endings.push((id, ending::Ended::of(job, ending)));
+    }
+
+    /// Fixes the outcomes of the commands that came to their end: all that did so while earlier ones were being fixed, at
+    /// once.
+    pub(super) fn fix_endings(&mut self) {
+        while !self.endings.is_empty() && self.fixing < MOST_FIXING {
+            let some = self.endings.len().min(MOST_FIXED_AT_ONCE);
+            let (jobs, ended): (Vec<JobId>, Vec<ending::Ended>) = self.endings.drain(..some).unzip();
+            self.fixing += 1;
+            let role = Arc::clone(&self.role);
+            self.spawn(async move {
+                // Where the role was told to stop meanwhile none is: what comes after still gets its attempt.
+                let fixed = ending::fix(&role, ended).await.unwrap_or_default();
+                Ok(Done::Fixed { fixed: jobs.into_iter().zip(fixed).collect() })
+            });
+        }
+    }
+
+    /// Publishes outcomes that are fixed, each by itself: a partition that takes nothing holds up its own only.
+    pub(super) fn publish(&mut self, fixed: Vec<(JobId, ending::Fixed)>) {
+        self.fixing -= 1;
+        for (id, fixed) in fixed {
+            let role = Arc::clone(&self.role);
+            self.spawn(async move {
+                ending::end(&role, fixed).await?;
+                Ok(Done::Finished { job: Some(id), positions: Vec::new() })
+            });
+        }
     }
 
     /// Sends a command to the retries topic, to come back after `wait`.
