@@ -34,6 +34,7 @@ mod ground;
 mod latency;
 mod limits;
 mod memory;
+mod peer;
 mod processes;
 mod scale;
 mod scrape;
@@ -97,7 +98,22 @@ fn bets(asked: &Asked, ground: &Ground, figures: &mut Figures) {
     }
     if asked.any(&[Part::Evaluate]) {
         evaluate("stepup evaluate, every event a bet", "bets", ground, &stack, &written, figures);
-        // A peer that does the same work reads `stack.topic("activity")` here, and `figures.line("peer", …)` tells of it.
+        peer_of(ground, &stack.topic("activity"), written.events, figures);
+    }
+}
+
+/// The job that a platform would write instead, on the same topic.
+fn peer_of(ground: &Ground, topic: &str, events: usize, figures: &mut Figures) {
+    match peer::run(&ground.brokers(), topic, ground::PARTITIONS, events) {
+        Ok(peer) => {
+            let line = Line::new("Kafka Streams, every event a bet", peer.events_per_second).ours(peer.cpu_per_million);
+            let commands = Some(peer.commands as f64);
+            figures.line("peer", &Line { memory: Some(peer.peak_rss_mib), commands, ..line });
+            let what = "  its second half, all compiled";
+            let line = Line::new(what, peer.events_per_second_of_last_half);
+            figures.line("peer_warm", &line.ours(peer.cpu_per_million_of_last_half));
+        }
+        Err(reason) => println!("Kafka Streams: {reason}"),
     }
 }
 

@@ -111,7 +111,7 @@ pub fn send(brokers: &str, topic: &str, rate: u64, acknowledged: &Arc<Acknowledg
 
 /// The key and payload of an event, and its number among those that ask.
 fn event(number: u64, at: Timestamp) -> (String, String, Option<u64>) {
-    if number % COMMAND_EVERY == 0 {
+    if number.is_multiple_of(COMMAND_EVERY) {
         let asks = number / COMMAND_EVERY;
         let payload = format!(
             r#"{{"id":"{ASKS}{asks}","tenant_id":"tenant-0","customer_id":"changer-{asks}","type":"password_change","occurred_at":"{at}","device":{{"id":"device-{asks:08}","country":"GB"}}}}"#

@@ -67,19 +67,35 @@ fn per_event(figures: &Figures) -> Vec<Row> {
             format!("{:.2} us", ours + redis),
         ));
     }
-    match (figures.get("bets.per_second"), figures.get("peer.per_second")) {
-        (Some(rate), Some(peer)) => {
-            rows.push(plain(
-                "evaluate, every event a bet: times the peer's rate".to_owned(),
-                format!("{:.1} x", rate / peer),
-            ));
-        }
-        (Some(rate), None) => {
-            rows.push(plain(PEER.to_owned(), format!("{:.1} to {:.1} x", rate / 87_000.0, rate / 73_000.0)));
-        }
-        (None, _) => {}
+    for (name, words) in [("peer", "the peer's"), ("peer_warm", "the peer's second half's")] {
+        rows.extend(against_peer(figures, name, words).into_iter().flatten());
+    }
+    if let (Some(rate), None) = (figures.get("bets.per_second"), figures.get("peer.per_second")) {
+        rows.push(plain(PEER.to_owned(), format!("{:.1} to {:.1} x", rate / 87_000.0, rate / 73_000.0)));
     }
     rows
+}
+
+/// Against a job that does the same work on the same topic in the same run.
+fn against_peer(figures: &Figures, name: &str, words: &str) -> Option<[Row; 2]> {
+    let bets = |figure: &str| figures.get(&format!("bets.{figure}"));
+    let times = bets("per_second")? / figures.get(&format!("{name}.per_second"))?;
+    let share = (bets("cpu_ours")? + bets("cpu_redis")?) / figures.get(&format!("{name}.cpu_ours"))?;
+    let row = |what: String, value, target, met| Row { what, value, target, met: Some(met) };
+    Some([
+        row(
+            format!("evaluate, every event a bet: times {words} rate"),
+            format!("{times:.1} x"),
+            ">= 3 x",
+            times >= 3.0,
+        ),
+        row(
+            format!("evaluate, every event a bet: CPU an event, with Redis's, of {words}"),
+            format!("{:.0} %", 100.0 * share),
+            "<= 30 %",
+            share <= 0.3,
+        ),
+    ])
 }
 
 fn latencies(figures: &Figures) -> Vec<Row> {

@@ -129,7 +129,9 @@ impl<'a> Open<'a> {
         match self {
             Self::Few(asked) => {
                 let is_it = |asked: &Bet| (asked.id, asked.arrival) == (bet.id, bet.arrival);
-                let Some(first) = asked.iter().position(is_it).filter(|first| reaches[*first].is_none()) else { return };
+                let Some(first) = asked.iter().position(is_it).filter(|first| reaches[*first].is_none()) else {
+                    return;
+                };
                 let reach = reach();
                 for (place, _) in asked.iter().enumerate().skip(first).filter(|(_, asked)| is_it(asked)) {
                     reaches[place] = Some(reach);

@@ -13,7 +13,7 @@ use crate::domain::delivery::RetryPolicy;
 use crate::domain::ids::TenantId;
 use crate::edge::credentials::Credentials;
 use crate::edge::kafka::Connection;
-use crate::edge::kafka::consumer::{ConsumerSettings, LaneSettings, Observer, StartAt};
+use crate::edge::kafka::consumer::{Ahead, ConsumerSettings, LaneSettings, Observer, StartAt};
 use crate::edge::kafka::headers::Headers;
 use crate::edge::preferences::{
     self, CredentialAnswer, DirectoryPreferences, Fetched, HttpPreferences, PreferencesCache, PreferencesSource,
@@ -72,14 +72,9 @@ pub fn dispatch_input(config: &Config) -> ConsumerSettings {
     let topics = &config.kafka.topics;
     let lanes = vec![lane(&topics.commands, context(config)), lane(&topics.retries, Headers::Kept)];
     // Whoever skips old activity must not skip the commands that the first evaluator wrote in the meantime.
-    let mut settings = ConsumerSettings { start: StartAt::Earliest, ..consumer(config, "dispatch", lanes) };
-    // Sessions are made more slowly than commands are read, and what is fetched ahead is thrown away in a pause.
-    let properties = &mut settings.connection.properties;
-    properties.entry("queued.max.messages.kbytes".to_owned()).or_insert_with(|| "1024".to_owned());
-    if !properties.contains_key("max.partition.fetch.bytes") {
-        properties.entry("fetch.message.max.bytes".to_owned()).or_insert_with(|| "131072".to_owned());
-    }
-    settings
+    // Sessions are made more slowly than commands are read.
+    let ahead = Ahead { kilobytes: 1_024, records: 5_000, partition_bytes: 131_072 };
+    ConsumerSettings { start: StartAt::Earliest, ahead, ..consumer(config, "dispatch", lanes) }
 }
 
 /// What is read of an event's headers: how an operator redrives it, and its trace's context where that is asked for.
@@ -103,7 +98,9 @@ fn consumer(config: &Config, role: &str, lanes: Vec<LaneSettings>) -> ConsumerSe
         },
         revoke_budget: Duration::from_secs(10),
         commit_interval: Duration::from_secs(1),
-        linger: Duration::from_millis(2),
+        linger: Duration::from_millis(1),
+        // Some tens of milliseconds' worth at full rate.
+        ahead: Ahead { kilobytes: 4_096, records: 10_000, partition_bytes: 262_144 },
     }
 }
 

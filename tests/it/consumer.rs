@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stepup::edge::kafka::Connection;
-use stepup::edge::kafka::consumer::{Consumer, ConsumerSettings, LaneSettings, Observer, Settled, StartAt};
+use stepup::edge::kafka::consumer::{Ahead, Consumer, ConsumerSettings, LaneSettings, Observer, Settled, StartAt};
 use stepup::edge::kafka::headers::Headers;
 use stepup::edge::kafka::records::{At, Position};
 use tokio::sync::mpsc::Receiver;
@@ -70,6 +70,7 @@ fn join_committing(topic: &str, seen: &Arc<Seen>, commit_interval: Duration) -> 
         revoke_budget: Duration::from_millis(500),
         commit_interval,
         linger: Duration::from_millis(2),
+        ahead: Ahead { kilobytes: 4_096, records: 10_000, partition_bytes: 262_144 },
     };
     Consumer::start(settings, Arc::<Seen>::clone(seen)).unwrap()
 }

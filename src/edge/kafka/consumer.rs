@@ -40,6 +40,16 @@ pub struct ConsumerSettings {
     pub commit_interval: Duration,
     /// How long a batch that is not full waits for more.
     pub linger: Duration,
+    pub ahead: Ahead,
+}
+
+/// What is fetched ahead of whoever takes it. It is memory, and is thrown away where a lane is paused.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead {
+    pub kilobytes: u32,
+    pub records: u32,
+    /// Of one partition in one answer of a broker, as it is compressed.
+    pub partition_bytes: u32,
 }
 
 /// Topics whose records go to the same receiver, and are paused together when it takes no more.
@@ -119,16 +129,21 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
     let mut defaults = vec![
         ("fetch.wait.max.ms", "100"),
         ("fetch.queue.backoff.ms", "10"),
-        // What is fetched ahead is memory: some tens of milliseconds' worth at full rate is enough.
-        ("queued.max.messages.kbytes", "4096"),
-        ("queued.min.messages", "10000"),
-        ("max.partition.fetch.bytes", "262144"),
         ("topic.metadata.refresh.interval.ms", "10000"),
         ("statistics.interval.ms", "1000"),
         ("allow.auto.create.topics", "false"),
     ];
+    let properties = &settings.connection.properties;
+    let ahead = settings.ahead;
+    let (kilobytes, records) = (ahead.kilobytes.to_string(), ahead.records.to_string());
+    defaults.extend([("queued.max.messages.kbytes", kilobytes.as_str()), ("queued.min.messages", records.as_str())]);
+    // Two names of one setting: where both are given either may win.
+    let partition_bytes = ahead.partition_bytes.to_string();
+    if !properties.contains_key("max.partition.fetch.bytes") {
+        defaults.push(("fetch.message.max.bytes", partition_bytes.as_str()));
+    }
     // The broker-side protocol brings its own assignor and refuses to be given one.
-    if settings.connection.properties.get("group.protocol").is_none_or(|protocol| protocol == "classic") {
+    if properties.get("group.protocol").is_none_or(|protocol| protocol == "classic") {
         defaults.push(("partition.assignment.strategy", "cooperative-sticky"));
         defaults.push(("session.timeout.ms", "15000"));
     }

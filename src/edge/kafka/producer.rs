@@ -147,7 +147,7 @@ impl Current {
 fn create(connection: &Connection, heard: Arc<Heard>) -> Result<FutureProducer<Listening>, ClientError> {
     let config = connection.client(&[
         ("compression.type", "lz4"),
-        ("linger.ms", "2"),
+        ("linger.ms", "1"),
         ("partitioner", "murmur2_random"),
         ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
         // As large as brokers may be set up to take, so that a dead letter can be what it was as an event.

@@ -36,12 +36,7 @@ pub struct At<'a> {
 
 impl At<'_> {
     pub fn position(self) -> Position {
-        Position {
-            topic: Arc::clone(self.topic),
-            partition: self.partition,
-            offset: self.offset,
-            epoch: self.epoch,
-        }
+        Position { topic: Arc::clone(self.topic), partition: self.partition, offset: self.offset, epoch: self.epoch }
     }
 
     pub fn source(self) -> Source {
@@ -133,9 +128,8 @@ impl Batch {
 
     /// Records come in runs of one partition, so the last one's is looked at first.
     fn place_of(&mut self, assignment: &Assignment) -> usize {
-        let is_same = |place: usize| {
-            self.assignments.get(place).is_some_and(|known| known.at(0).is_beside(assignment.at(0)))
-        };
+        let is_same =
+            |place: usize| self.assignments.get(place).is_some_and(|known| known.at(0).is_beside(assignment.at(0)));
         if let Some(last) = self.entries.last().map(|entry| entry.assignment)
             && is_same(last)
         {

@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-
-
 use super::Settings;
 use crate::domain::ids::TenantId;
 use crate::domain::preferences::Preferences;

@@ -22,8 +22,7 @@ const FEW: usize = 4;
 
 impl Claims for RedisStore {
     async fn settle(&self, asks: &[Ask]) -> Result<Vec<ClaimAnswer>, StoreError> {
-        let keys: Vec<Key> =
-            asks.iter().map(|ask| self.keys.claims(&ask.tenant, &ask.customer, ask.trigger)).collect();
+        let keys: Vec<Key> = asks.iter().map(|ask| self.keys.claims(&ask.tenant, &ask.customer, ask.trigger)).collect();
         let mut answers = if asks.len() > FEW { self.look_first(asks, &keys).await? } else { vec![None; asks.len()] };
         let open: Vec<usize> = (0..asks.len()).filter(|place| answers[*place].is_none()).collect();
         let mut pipelines = self.pipelines();

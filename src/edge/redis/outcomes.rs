@@ -33,16 +33,22 @@ impl Outcomes for RedisStore {
     }
 
     async fn fix(&self, command: CommandId, record: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let key = self.keys.outcome(command);
+        let standing = self.fix_all(&[(command, record.to_vec())]).await?.pop();
+        standing.ok_or_else(|| not_understood().into_store_error(FIX.action))
+    }
+
+    async fn fix_all(&self, records: &[(CommandId, Vec<u8>)]) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut pipelines = self.pipelines();
-        pipelines.add(key.bucket, set_if_absent(&key.name, record), Answer::Checked);
-        pipelines.add(key.bucket, get(&key.name), Answer::Wanted(0));
-        let standing = self.write(FIX, pipelines).await?.pop().unwrap_or(Value::Nil);
+        for (place, (command, record)) in records.iter().enumerate() {
+            let key = self.keys.outcome(*command);
+            pipelines.add(key.bucket, set_if_absent(&key.name, record), Answer::Checked);
+            pipelines.add(key.bucket, get(&key.name), Answer::Wanted(place));
+        }
+        let standing = self.write(FIX, pipelines).await?;
         // Nothing stands where a record ended between the two commands; the next call fixes ours.
         let gone = || Failure::Redis(RedisError::from(io::Error::from(io::ErrorKind::Interrupted)));
-        bytes_or_nil(standing)
-            .and_then(|record| record.ok_or_else(gone))
-            .map_err(|failure| failure.into_store_error(FIX.action))
+        let standing = standing.into_iter().map(|record| bytes_or_nil(record)?.ok_or_else(gone));
+        standing.collect::<Result<_, Failure>>().map_err(|failure| failure.into_store_error(FIX.action))
     }
 
     async fn begin_attempt(

@@ -183,10 +183,11 @@ pub(super) fn read_places(
 ) -> Result<impl Iterator<Item = (usize, Value)>, Failure> {
     let mut all = Vec::with_capacity(reads.len());
     for (places, answer) in reads.iter().zip(answers) {
-        match answer {
-            Value::Array(found) if found.len() == places.len() => all.push(places.iter().copied().zip(found)),
-            _ => return Err(not_understood()),
+        let Value::Array(found) = answer else { return Err(not_understood()) };
+        if found.len() != places.len() {
+            return Err(not_understood());
         }
+        all.push(places.iter().copied().zip(found));
     }
     Ok(all.into_iter().flatten())
 }

@@ -41,13 +41,7 @@ impl Places {
     }
 
     /// Ends the spans: all that follows from the batch is acknowledged.
-    pub(super) fn end(
-        &self,
-        traces: &Traces,
-        recorded: &Recorded,
-        tested: &[Tested],
-        decided: SystemTime,
-    ) {
+    pub(super) fn end(&self, traces: &Traces, recorded: &Recorded, tested: &[Tested], decided: SystemTime) {
         let sampled = |place: &Option<Place>| place.clone().filter(Place::is_sampled);
         for (event, place) in self.0.iter().enumerate().filter_map(|(event, place)| Some((event, sampled(place)?))) {
             traces.end(&place, || {

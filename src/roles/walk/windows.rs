@@ -103,7 +103,7 @@ impl Bets {
     /// The bets among the events of a batch.
     pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration) -> Self {
         let mut bets = Self { events: arrivals.len(), ..Self::default() };
-        let mut known: HashMap<(&TenantId, &CustomerId), usize> = HashMap::new();
+        let mut known: HashMap<(&TenantId, &CustomerId), usize> = HashMap::with_capacity(arrivals.len());
         for (place, arrival) in arrivals.iter().enumerate() {
             let Some(bound) = counted(arrival) else { continue };
             let event = &arrival.event;

@@ -242,11 +242,7 @@ impl State {
 
     /// Does the same for every record that is ours still; tells whether all of them are. Records come in runs of one
     /// partition, which is looked up once for each.
-    fn each<'a>(
-        &mut self,
-        positions: impl IntoIterator<Item = At<'a>>,
-        mut act: impl FnMut(&mut Owned, i64),
-    ) -> bool {
+    fn each<'a>(&mut self, positions: impl IntoIterator<Item = At<'a>>, mut act: impl FnMut(&mut Owned, i64)) -> bool {
         let mut positions = positions.into_iter().peekable();
         let mut all = true;
         while let Some(first) = positions.next() {

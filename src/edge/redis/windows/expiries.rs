@@ -42,9 +42,9 @@ impl Expiries {
         let places = self.places();
         let (tag, first) = split(hash);
         let wanted = now.saturating_add(millis(ttl));
-        places.get(first..first + NEIGHBOURS).is_some_and(|near| {
-            near.iter().any(|place| place.tag == tag && place.ends_at >= wanted)
-        })
+        places
+            .get(first..first + NEIGHBOURS)
+            .is_some_and(|near| near.iter().any(|place| place.tag == tag && place.ends_at >= wanted))
     }
 
     /// Takes note of the ends that keys have now. Where there is no place for one, that of the nearest end gives way.

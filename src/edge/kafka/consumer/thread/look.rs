@@ -23,9 +23,10 @@ impl Thread {
         let mut idle = Vec::new();
         for (lane, settings) in lanes.iter().zip(&self.settings.lanes).filter(|(lane, _)| !lane.paused) {
             let in_hand = |one: &Idle| {
-                lane.hand.shares().iter().any(|share| {
-                    share.first.partition == one.partition && *share.first.topic == one.topic
-                })
+                lane.hand
+                    .shares()
+                    .iter()
+                    .any(|share| share.first.partition == one.partition && *share.first.topic == one.topic)
             };
             idle.extend(self.group.idle(&settings.topics).into_iter().filter(|one| !in_hand(one)));
         }
