@@ -54,8 +54,8 @@ fn main() {
     for tenant in 0..TENANTS {
         std::fs::write(live.preferences().join(format!("tenant-{tenant}.json")), PREFERENCES).expect("a document");
     }
-    let overheads =
-        [(500, 0, 8), (500, 20, 8), (1_000, 0, 8), (1_000, 20, 8)].map(|(rate, own, seconds)| Plan::of(100, rate, own, seconds));
+    let overheads = [(500, 0, 8), (500, 20, 8), (1_000, 0, 8), (1_000, 20, 8)]
+        .map(|(rate, own, seconds)| Plan::of(100, rate, own, seconds));
     let worlds = ["well", "500", "hang"].map(|_| Plan::with_a_loud_one(TENANTS, 500, 50, 14));
     let timeline = Timeline::of(overheads.iter().chain(&worlds));
     let api = Api::start(&live.preferences(), Arc::clone(&timeline));
@@ -142,8 +142,11 @@ fn overhead(api: &Api, load: &Load, timeline: &Timeline, plan: &Plan, first: usi
 }
 
 fn isolation(api: &Api, load: &Load, timeline: &Timeline, worlds: &[Plan], mut first: usize, processor: &Processor) {
-    println!("\n{TENANTS} tenants, of which one is loud and fails: the others, acknowledged -> readable in ms, p50 / p99");
-    let faults = ["[]", r#"[{"tenant":"tenant-0","kind":"status","status":500}]"#, r#"[{"tenant":"tenant-0","kind":"hang"}]"#];
+    println!(
+        "\n{TENANTS} tenants, of which one is loud and fails: the others, acknowledged -> readable in ms, p50 / p99"
+    );
+    let faults =
+        ["[]", r#"[{"tenant":"tenant-0","kind":"status","status":500}]"#, r#"[{"tenant":"tenant-0","kind":"hang"}]"#];
     for ((plan, fault), name) in worlds.iter().zip(faults).zip(["well", "answers 500", "never answers"]) {
         api.faults(fault);
         let parked = processor.metric("stepup_parked_total", &[]);
@@ -151,7 +154,8 @@ fn isolation(api: &Api, load: &Load, timeline: &Timeline, worlds: &[Plan], mut f
         let places: Vec<usize> =
             (first + 2 * plan.rate..first + plan.len()).filter(|place| plan.is_another(place - first)).collect();
         timeline.until_readable(places.iter().copied(), LONG);
-        let spans = timeline.spans(places.iter().copied(), |stamps| stamps.between(Stamp::Acknowledged, Stamp::Readable));
+        let spans =
+            timeline.spans(places.iter().copied(), |stamps| stamps.between(Stamp::Acknowledged, Stamp::Readable));
         println!(
             "  {name:<16} {} at {:.0}/s; memory {:.1} MiB; {:.0} parked",
             percentiles(spans),

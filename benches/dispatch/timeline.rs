@@ -67,11 +67,7 @@ impl Timeline {
         });
     }
 
-    pub fn spans(
-        &self,
-        places: impl IntoIterator<Item = usize>,
-        span: impl Fn(&Stamps) -> Option<i64>,
-    ) -> Vec<i64> {
+    pub fn spans(&self, places: impl IntoIterator<Item = usize>, span: impl Fn(&Stamps) -> Option<i64>) -> Vec<i64> {
         places.into_iter().filter_map(|place| span(&self.stamps[place])).collect()
     }
 }
