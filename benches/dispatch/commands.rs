@@ -49,7 +49,7 @@ impl Plan {
 
     /// Whether a command is not the loud tenant's.
     pub fn is_another(&self, place: usize) -> bool {
-        self.loud_every.is_none_or(|every| place % every != 0)
+        self.loud_every.is_none_or(|every| !place.is_multiple_of(every))
     }
 
     fn tenant(&self, place: usize) -> TenantId {
