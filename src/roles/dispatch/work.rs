@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
-use super::admit::{self, Admitted};
+use super::admit::Admitted;
 use super::host::{Host, Leave};
 use super::lanes::{JobId, Lanes};
 use super::{Dispatch, Job, call, ending};
@@ -27,6 +27,7 @@ use crate::edge::sessions::Sessions;
 use crate::metrics::Role;
 use crate::roles::hold::Stopped;
 
+mod intake;
 mod leave;
 
 /// The most commands at work; beyond it none are taken in.
@@ -35,8 +36,6 @@ const MOST_JOBS: usize = 8_192;
 const MOST_DELAYED: usize = 32_768;
 /// The most commands in memory.
 pub const MOST_AT_HAND: usize = MOST_JOBS + MOST_DELAYED;
-/// While every place is taken, so many commands for each wait for one: they wait eight times as long as a call takes.
-const AHEAD: usize = 8;
 /// The most calls of the store at once that fix outcomes, and the most outcomes of one.
 const MOST_FIXING: usize = 4;
 const MOST_FIXED_AT_ONCE: usize = 256;
@@ -161,16 +160,6 @@ where
         Ok(())
     }
 
-    /// Whether commands are taken in. While every place is taken, only so many that none of them has to be parked for
-    /// having waited; and then none before half of them are called: the consumer throws away what it fetched whenever
-    /// nobody takes it.
-    fn has_room(&mut self) -> bool {
-        let places = self.role.settings.concurrency;
-        let enough = places * if self.sated { AHEAD / 2 } else { AHEAD };
-        self.sated = self.calls >= places && self.lanes.waiting() >= enough;
-        !self.sated && self.at_work() < MOST_JOBS && self.tasks.len() < 2 * MOST_JOBS
-    }
-
     /// Commands that do not wait for their time.
     fn at_work(&self) -> usize {
         self.jobs.len().saturating_sub(self.delayed.len())
@@ -207,64 +196,6 @@ where
         F: Future<Output = Result<Done, Stopped>> + Send + 'static,
     {
         self.tasks.spawn(async move { task.await.unwrap_or(Done::Stopped) });
-    }
-
-    fn admit(&mut self, lane: usize, batch: Option<Batch>) {
-        let Some(batch) = batch else {
-            self.intake[lane] = None;
-            return;
-        };
-        self.admitting[lane] = true;
-        let role = Arc::clone(&self.role);
-        self.spawn(async move { Ok(Done::Admitted { lane, admitted: admit::admit(&role, &batch).await? }) });
-    }
-
-    /// Takes in one record: a new command, a further record of one at hand, or one that only has to be ended.
-    fn take_in(&mut self, admitted: Admitted) {
-        match admitted {
-            Admitted::Unreadable(unreadable) => {
-                let admit::Unreadable { letter, code, position } = *unreadable;
-                let role = Arc::clone(&self.role);
-                self.spawn(async move {
-                    role.holder.send(&role.sink, vec![letter]).await?;
-                    role.metrics.dead_letters(code, 1);
-                    Ok(Done::Finished { job: None, positions: vec![position] })
-                });
-            }
-            Admitted::Fixed { job, record } => {
-                self.role.metrics.folded_command();
-                let role = Arc::clone(&self.role);
-                self.spawn(async move {
-                    ending::publish(&role, &job, &record).await?;
-                    Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
-                });
-            }
-            Admitted::GivenUp { job } => {
-                if let Some(at_hand) = self.by_id.get(&job.command.id).and_then(|known| self.jobs.get_mut(known)) {
-                    at_hand.folded.push(job.position);
-                    return;
-                }
-                let (role, letter) = (Arc::clone(&self.role), ending::letter(&job));
-                self.spawn(async move {
-                    ending::give_up(&role, letter).await?;
-                    Ok(Done::Finished { job: None, positions: job.positions().cloned().collect() })
-                });
-            }
-            Admitted::Open { job } => {
-                if let Some(at_hand) = self.by_id.get(&job.command.id).and_then(|known| self.jobs.get_mut(known)) {
-                    at_hand.attempts.learn(&job.attempts);
-                    at_hand.folded.push(job.position);
-                    self.role.metrics.folded_command();
-                    return;
-                }
-                self.last_job += 1;
-                let id = self.last_job;
-                self.by_id.insert(job.command.id, id);
-                let wait = job.due.map_or(Duration::ZERO, |due| due.since(clock::now()));
-                self.jobs.insert(id, *job);
-                self.wait_or_go_on(id, wait);
-            }
-        }
     }
 
     fn wait_or_go_on(&mut self, id: JobId, wait: Duration) {
