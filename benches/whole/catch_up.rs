@@ -10,14 +10,22 @@ use crate::stack::{Processor, Stack};
 const LONG: Duration = Duration::from_secs(900);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// The share of the records that goes by before anything is measured.
-const WARM_UP: f64 = 0.1;
-
 /// What runs, and what it counts when it is done with a record.
-pub struct Role {
+pub struct Role<'a> {
     pub roles: &'static str,
     pub counted: &'static str,
     pub records: usize,
+    /// So many of them go by before anything is measured.
+    pub warm_up: usize,
+    /// Settings beside those of the stack.
+    pub environment: &'a [(&'a str, &'a str)],
+}
+
+impl Role<'_> {
+    /// A role that is measured after a tenth of its records.
+    pub fn new(roles: &'static str, counted: &'static str, records: usize) -> Self {
+        Self { roles, counted, records, warm_up: records / 10, environment: &[] }
+    }
 }
 
 pub struct CaughtUp {
@@ -40,8 +48,8 @@ struct Look {
 
 /// Starts the role, waits until it has counted every record, and measures from the look after the warm-up to the last one
 /// before the end; so neither its start nor the wait for the end is part of the figures.
-pub fn run(ground: &Ground, stack: &Stack, role: &Role) -> CaughtUp {
-    let processor = stack.run(role.roles);
+pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
+    let processor = stack.run_with(role.roles, role.environment);
     let mut redis = ground.redis.connect();
     let began = Instant::now();
     let (records, mut looks): (f64, Vec<Look>) = (role.records as f64, Vec::new());
@@ -61,7 +69,7 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role) -> CaughtUp {
         std::thread::sleep(BETWEEN_LOOKS);
     };
     let memory = processes::peak_memory(processor.process.pid());
-    let (first, last) = ends(&looks, records);
+    let (first, last) = ends(&looks, role.warm_up as f64, records);
     let done = last.counted - first.counted;
     CaughtUp {
         rate: done / (last.at - first.at).as_secs_f64(),
@@ -72,8 +80,8 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role) -> CaughtUp {
 }
 
 /// The first look after the warm-up, and the last before the end; where it all went by too fast, the looks around.
-fn ends(looks: &[Look], records: f64) -> (Look, Look) {
-    let warm = looks.iter().position(|look| look.counted >= records * WARM_UP).unwrap_or(0);
+fn ends(looks: &[Look], warm_up: f64, records: f64) -> (Look, Look) {
+    let warm = looks.iter().position(|look| look.counted >= warm_up).unwrap_or(0);
     let open = looks.iter().rposition(|look| look.counted < records).unwrap_or(0);
     if warm < open {
         return (looks[warm], looks[open]);

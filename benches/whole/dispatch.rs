@@ -13,11 +13,11 @@ pub fn measure(ground: &Ground, sessions: usize, figures: &mut Figures) {
     ground.forget();
     let stack = ground.stack("sessions", 1);
     topic::fill(&ground.brokers(), &stack.topic("activity"), (0..sessions).map(changed_password));
-    let role = Role { roles: "evaluate", counted: "stepup_events_total", records: sessions };
+    let role = Role::new("evaluate", "stepup_events_total", sessions);
     let commands = catch_up::run(ground, &stack, &role).commands;
     assert_eq!(commands, sessions as f64, "every change of a password asks for a session");
 
-    let role = Role { roles: "dispatch", counted: "stepup_outcomes_total", records: sessions };
+    let role = Role::new("dispatch", "stepup_outcomes_total", sessions);
     let own = own_cpu();
     let done = catch_up::run(ground, &stack, &role);
     let simulator = (own_cpu() - own) * 1e6 / sessions as f64;

@@ -126,7 +126,7 @@ fn evaluate(
     figures: &mut Figures,
 ) {
     ground.forget();
-    let role = catch_up::Role { roles: "evaluate", counted: "stepup_events_total", records: written.events };
+    let role = catch_up::Role::new("evaluate", "stepup_events_total", written.events);
     let CaughtUp { rate, cpu, memory, commands } = catch_up::run(ground, stack, &role);
     let line = Line { commands: Some(commands), memory: Some(memory), ..Line::new(what, rate) };
     figures.line(name, &line.ours(cpu.ours).redis(cpu.redis).broker(cpu.broker));

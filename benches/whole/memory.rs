@@ -49,7 +49,7 @@ fn bytes_per_customer(ground: &Ground, kept: u32) -> f64 {
     let events = topic::fill(&ground.brokers(), &stack.topic("activity"), rounds(kept)).events;
     let mut redis = ground.redis.connect();
     let before = redis_memory(&mut redis);
-    catch_up::run(ground, &stack, &Role { roles: "evaluate", counted: "stepup_events_total", records: events });
+    catch_up::run(ground, &stack, &Role::new("evaluate", "stepup_events_total", events));
     (redis_memory(&mut redis) - before) / f64::from(CUSTOMERS)
 }
 

@@ -41,7 +41,7 @@ struct Costs {
 /// `events` bounds how many a run may take.
 pub fn measure(ground: &Ground, events: usize, write: Option<&Path>, figures: &mut Figures) {
     println!(
-        "\n{} partitions; preferences in a directory, which is read again every second",
+        "\n{} partitions; preferences over HTTP, kept for an hour, all of them known before anything is measured",
         grouped(f64::from(PARTITIONS))
     );
     println!(
@@ -115,12 +115,25 @@ fn run(ground: &Ground, case: Case) -> CaughtUp {
     ground.forget();
     let stack = ground.stack("scale", case.tenants);
     let began = events::began(case.customers, case.events);
+    // Every tenant comes once before anything is measured, so that its preferences are known by then.
+    let first = (0..case.tenants).map(|tenant| events::bet(u64::from(tenant) | 1 << 40, tenant, tenant, began));
     let bets = Bets::since(case.tenants, case.customers, began).take(case.events);
-    let written = topic::fill(&ground.brokers(), &stack.topic("activity"), bets);
+    let written = topic::fill(&ground.brokers(), &stack.topic("activity"), first.chain(bets));
     if case.customers >= FILLED_FROM {
         fill(ground, &stack, case, began);
     }
-    let role = Role { roles: "evaluate", counted: "stepup_events_total", records: written.events };
+    let url = format!("{}/api/v1/kyc/preferences", stack.api());
+    let environment = [
+        ("STEPUP__PREFERENCES__SOURCE", "http"),
+        ("STEPUP__PREFERENCES__URL", url.as_str()),
+        ("STEPUP__PREFERENCES__TTL", "1h"),
+        ("STEPUP__PREFERENCES__LOOKUPS_PER_SECOND", "100000"),
+    ];
+    let role = Role {
+        warm_up: case.tenants as usize + case.events / 10,
+        environment: &environment,
+        ..Role::new("evaluate", "stepup_events_total", written.events)
+    };
     let before = keys(ground);
     let done = catch_up::run(ground, &stack, &role);
     // A key of a window that nobody knew would tell that the store was filled under other names than stepup's.

@@ -56,6 +56,15 @@ struct Known {
     version: u64,
 }
 
+/// Why no more was taken for now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Nothing more has been fetched.
+    Nothing,
+    /// A hand is full, or other things are to be looked after.
+    More,
+}
+
 /// Why polling ended.
 enum End {
     Stopped,
@@ -144,11 +153,12 @@ impl Thread {
             }
             let waiting = lanes.iter().any(|lane| !lane.hand.is_empty());
             let patience = if waiting { self.settings.linger } else { Duration::from_millis(100) };
-            if let Some(end) = self.poll(consumer, patience, &mut lanes, &mut known) {
-                return end;
-            }
+            let pause = match self.poll(consumer, patience, &mut lanes, &mut known) {
+                Ok(pause) => pause,
+                Err(end) => return end,
+            };
             for (place, lane) in lanes.iter_mut().enumerate() {
-                self.hand_over(consumer, place, lane);
+                self.hand_over(consumer, place, lane, pause);
             }
             if last_store.elapsed() >= self.settings.commit_interval / 4 {
                 last_store = Instant::now();
@@ -181,22 +191,22 @@ impl Thread {
         patience: Duration,
         lanes: &mut [Lane],
         known: &mut Option<Known>,
-    ) -> Option<End> {
+    ) -> Result<Pause, End> {
         let mut patience = patience;
         for _ in 0..AT_ONCE {
             match consumer.poll(patience) {
                 Some(Ok(message)) => {
                     let lane = self.take(&message, lanes, known);
                     if lane.is_some_and(|place| self.is_full(place, &lanes[place])) {
-                        return None;
+                        return Ok(Pause::More);
                     }
                 }
-                Some(Err(error)) => return self.trouble(consumer, &error),
-                None => return None,
+                Some(Err(error)) => return self.trouble(consumer, &error).map_or(Ok(Pause::More), Err),
+                None => return Ok(Pause::Nothing),
             }
             patience = Duration::ZERO;
         }
-        None
+        Ok(Pause::More)
     }
 
     fn is_full(&self, place: usize, lane: &Lane) -> bool {
@@ -228,11 +238,12 @@ impl Thread {
         Some(Known { assignment: self.group.assignment(topic, partition)?, lane, version })
     }
 
-    /// Hands a batch over when it is full or has waited long enough; pauses the lane while nobody takes it.
-    fn hand_over(&self, consumer: &BaseConsumer<GroupContext>, place: usize, lane: &mut Lane) {
+    /// Hands a batch over when it is full, has waited long enough, or there is nothing to wait for; pauses the lane while
+    /// nobody takes it. Where the role is busy there is no room, and a batch grows meanwhile.
+    fn hand_over(&self, consumer: &BaseConsumer<GroupContext>, place: usize, lane: &mut Lane, pause: Pause) {
         let settings = &self.settings.lanes[place];
         let full = self.is_full(place, lane);
-        let ripe = lane.since.is_some_and(|since| since.elapsed() >= self.settings.linger);
+        let ripe = pause == Pause::Nothing || lane.since.is_some_and(|since| since.elapsed() >= self.settings.linger);
         if lane.hand.is_empty() || !(full || ripe) {
             return;
         }
