@@ -271,7 +271,8 @@ impl Processor {
     fn decide(&self, arrivals: &[Arrival], windowed: &walk::Windowed) -> Vec<walk::Tested> {
         let ledgers = Ledgers { live: self.store.clone(), shadow: self.store.scoped(Scope::Shadow) };
         let (settings, outlive) = (&self.rules.evaluate, Duration::from_secs(900));
-        block_on(walk::decide(&ledgers, arrivals, windowed, settings, Some(self.now()), outlive)).unwrap()
+        let unsent = walk::Unsent::of([]);
+        block_on(walk::decide(&ledgers, arrivals, windowed, settings, Some(self.now()), outlive, &unsent)).unwrap()
     }
 }
 

@@ -14,7 +14,7 @@ use super::console::Console;
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
 use super::refill::Kept;
-use super::walk::{Arrival, Ledgers, Tested, Windowed};
+use super::walk::{Arrival, Fired, Ledgers, Tested, Unsent, Windowed};
 use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
 use crate::domain::decide::Decision;
@@ -111,6 +111,8 @@ struct Decided {
     recorded: Recorded,
     settings: Settings,
     tested: Vec<Tested>,
+    /// Whose commands are on their way as long as this stands.
+    fired: Arc<Vec<Fired>>,
     /// The clock that it was decided by.
     at: Option<Timestamp>,
     now: Timestamp,
@@ -166,10 +168,11 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     }
 
     /// Judges a batch's bets, decides it, and makes what follows.
-    async fn decide(&self, mut recorded: Recorded) -> Result<Decided, Stopped> {
+    async fn decide(&self, mut recorded: Recorded, unsent: &Unsent) -> Result<Decided, Stopped> {
         self.judge(&mut recorded).await?;
         let settings = self.guard.settings(&self.settings).into_owned();
-        let (tested, at) = self.decide_batch(&mut recorded, &settings).await?;
+        let (tested, at) = self.decide_batch(&mut recorded, &settings, unsent).await?;
+        let fired = Arc::new(fired(&recorded.arrivals, &tested));
         failpoint::pass(Step::EvaluateDecided);
         let (now, precisely) = (clock::now(), clock::precisely());
         let mut outgoing = Vec::new();
@@ -181,7 +184,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 outgoing.push(dead_letter(&record, rejection, Stage::Evaluate, &self.topics.dead_letters));
             }
         }
-        Ok(Decided { recorded, settings, tested, at, now, precisely, places, commands, outgoing })
+        Ok(Decided { recorded, settings, tested, fired, at, now, precisely, places, commands, outgoing })
     }
 
     /// Sends what follows, awaits the acknowledgements, counts, and reports the records finished.
@@ -276,6 +279,11 @@ impl Recorded {
     fn record_of(&self, arrival: usize) -> Option<Record<'_>> {
         self.batch.record(*self.records.get(arrival)?)
     }
+}
+
+fn fired(arrivals: &[Arrival], tested: &[Tested]) -> Vec<Fired> {
+    let fires = |one: &&Tested| matches!(one.decision, Decision::Required { .. } | Decision::Shadowed { .. });
+    tested.iter().filter(fires).map(|one| Fired::new(&arrivals[one.event].event, one.trigger)).collect()
 }
 
 /// The record itself, as it came, with the reason in its headers.

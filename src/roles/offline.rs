@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::walk::{self, Arrival, Ledgers, Tested, Windowed};
+use super::walk::{self, Arrival, Ledgers, Tested, Unsent, Windowed};
 use crate::config::{Config, Evaluate, Windows};
 use crate::domain::decide::AgeLimit;
 use crate::domain::event::Event;
@@ -104,7 +104,8 @@ impl Offline {
         let compactions = std::mem::take(&mut self.compactions);
         let mut windowed = walk::record(&self.store, arrivals, &compactions, windows, outlive).await?;
         self.compactions = std::mem::take(&mut windowed.compactions);
-        let tested = walk::decide(&self.ledgers, arrivals, &windowed, evaluate, None, outlive).await?;
+        let unsent = Unsent::of_no_account();
+        let tested = walk::decide(&self.ledgers, arrivals, &windowed, evaluate, None, outlive, &unsent).await?;
         Ok((windowed, tested))
     }
 

@@ -20,8 +20,10 @@ use crate::edge::quotas::Quotas;
 use crate::wire::window::bet_id;
 
 mod cap;
+mod unsent;
 mod windows;
 use cap::Reserved;
+pub use unsent::{Fired, Unsent};
 pub use windows::{Bets, Keep, Windowed, judge_windows, record, record_keeping};
 
 /// An event and the place it came from.
@@ -66,7 +68,7 @@ pub struct Ledgers<C> {
 }
 
 /// Decides every event of the batch for every trigger that it tests, in order. `now` is the clock by which an event is
-/// too old; without one none is.
+/// too old; without one none is. Claims of what is `unsent` are kept, and of the batch itself.
 pub async fn decide<C: Claims + Quotas>(
     claims: &Ledgers<C>,
     arrivals: &[Arrival],
@@ -74,6 +76,7 @@ pub async fn decide<C: Claims + Quotas>(
     settings: &Evaluate,
     now: Option<Timestamp>,
     outlive: Duration,
+    unsent: &Unsent,
 ) -> Result<Vec<Tested>, StoreError> {
     let mut judged = Vec::with_capacity(arrivals.len());
     let mut candidates = Vec::new();
@@ -89,7 +92,7 @@ pub async fn decide<C: Claims + Quotas>(
             judged.push((event, *trigger, verdict));
         }
     }
-    let asking = Asking { claims, arrivals, settings, outlive };
+    let asking = Asking { claims, arrivals, settings, outlive, unsent };
     let reserved = match settings.max_sessions_per_minute.zip(now) {
         Some((limit, now)) => cap::reserve(&asking, &mut candidates, limit, now).await?,
         None => Reserved::default(),
@@ -143,6 +146,7 @@ struct Asking<'a, C> {
     arrivals: &'a [Arrival],
     settings: &'a Evaluate,
     outlive: Duration,
+    unsent: &'a Unsent,
 }
 
 impl<C> Asking<'_, C> {
@@ -161,7 +165,8 @@ async fn ask<C: Claims>(
     asking: &Asking<'_, C>,
     candidates: &[Candidate],
 ) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
-    let Asking { claims, arrivals, settings, outlive } = *asking;
+    let Asking { claims, arrivals, settings, outlive, unsent } = *asking;
+    let mut unsent = unsent.clone();
     let mut answers = vec![None; candidates.len()];
     let (mut live, mut shadow) = (Questions::default(), Questions::default());
     for (place, candidate) in candidates.iter().enumerate() {
@@ -171,6 +176,7 @@ async fn ask<C: Claims>(
         // Without a place it can only learn that it holds a claim already.
         let intent = candidate.cap.map_or(intent, |_| Intent::Look);
         let event = &arrivals[candidate.event].event;
+        let retention = unsent.keeping(event, candidate.trigger, retention);
         let questions = match candidate.mode {
             Mode::Live => &mut live,
             Mode::Shadow => &mut shadow,

@@ -178,7 +178,8 @@ async fn told() -> Vec<u8> {
             walk::record_keeping(&store, &arrivals, &[], &config.windows, outlive, Keep::Logs).await.unwrap();
         let now = Some(after(step.at.1));
         let evaluate = if step.tenant == "busy" { &capped } else { &config.evaluate };
-        let tested = walk::decide(&ledgers, &arrivals, &windowed, evaluate, now, outlive).await.unwrap();
+        let unsent = walk::Unsent::of_no_account();
+        let tested = walk::decide(&ledgers, &arrivals, &windowed, evaluate, now, outlive, &unsent).await.unwrap();
         let windows = &config.windows;
         let grounds = Grounds { arrivals: &arrivals, windowed: &windowed, evaluate, windows, decided_at: now };
         let mut maker = Maker::new(grounds);

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
 use super::super::hold::in_full;
-use super::super::walk::{self, Arrival, Ledgers, Tested};
+use super::super::walk::{self, Arrival, Ledgers, Tested, Unsent};
 use crate::config::{Evaluate as Settings, Shadow, Windows as WindowSettings};
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
@@ -119,7 +119,8 @@ impl<T: Windows + Claims + Quotas + Clone, S: PreferencesSource> Candidate<T, S>
         *compactions = std::mem::take(&mut windowed.compactions);
         let ledgers = Ledgers { live: self.store.clone(), shadow: self.store.clone() };
         let now = Some(batch.now);
-        let tested = walk::decide(&ledgers, &batch.arrivals, &windowed, &self.settings, now, outlive).await?;
+        let unsent = Unsent::of_no_account();
+        let tested = walk::decide(&ledgers, &batch.arrivals, &windowed, &self.settings, now, outlive, &unsent).await?;
         self.count(batch, &tested);
         Ok(())
     }

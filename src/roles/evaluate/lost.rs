@@ -18,7 +18,7 @@ use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::{GivenUp, Stopped};
 use crate::roles::refill::{CONFIRM_AFTER, Unfilled};
-use crate::roles::walk::{self, Bets};
+use crate::roles::walk::{self, Bets, Unsent};
 
 /// A batch's bets, and the era of the store in which they were told to it last.
 #[derive(Debug, Default)]
@@ -99,7 +99,8 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             self.kept.confirm().await?;
             if self.record_again_if_lost(recorded).await? {
                 let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
-                walk::decide(&self.claims, arrivals, windowed, settings, now, self.outlive()).await?;
+                let unsent = Unsent::of([]);
+                walk::decide(&self.claims, arrivals, windowed, settings, now, self.outlive(), &unsent).await?;
             }
             Ok::<_, Unfilled>(())
         };

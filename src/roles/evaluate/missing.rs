@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::hold::{GivenUp, Stopped};
-use super::super::walk::{self, Arrival, Keep, Tested, Windowed};
+use super::super::walk::{self, Arrival, Keep, Tested, Unsent, Windowed};
 use super::lost::Told;
 use super::{Evaluate, Recorded};
 use crate::config::{Evaluate as Settings, Receipts};
@@ -146,18 +146,19 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         &self,
         recorded: &mut Recorded,
         settings: &Settings,
+        unsent: &Unsent,
     ) -> Result<(Vec<Tested>, Option<Timestamp>), Stopped> {
         let needs = |arrival: &Arrival, reach| walk::needs_claims(arrival, reach, settings, clock::now());
         let of = &*recorded;
         let asked = || of.arrivals.iter().zip(&of.windowed.reaches).any(|(arrival, reach)| needs(arrival, *reach));
-        let decide = || self.decide_once(of, settings);
+        let decide = || self.decide_once(of, settings, unsent);
         let done = self.holder.until_ok_or_given_up(HeldReason::Claims, Dependency::Redis, decide, asked).await?;
         if let Ok(decided) = done {
             return Ok(decided);
         }
         self.reject_for_want_of_the_store(recorded, HeldReason::Claims, needs);
         // What is left asks for no claims.
-        let decide = || self.decide_once(recorded, settings);
+        let decide = || self.decide_once(recorded, settings, unsent);
         self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await
     }
 
@@ -165,12 +166,13 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         &self,
         recorded: &Recorded,
         settings: &Settings,
+        unsent: &Unsent,
     ) -> Result<(Vec<Tested>, Option<Timestamp>), crate::edge::StoreError> {
         self.record_again_if_lost(recorded).await?;
         // The clock of the attempt that succeeds, however long the store was away before.
         let (claims, now) = (&self.claims, Some(clock::now()));
         let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
-        let tested = walk::decide(claims, arrivals, windowed, settings, now, self.outlive()).await;
+        let tested = walk::decide(claims, arrivals, windowed, settings, now, self.outlive(), unsent).await;
         tested.map(|tested| (tested, now))
     }
 

@@ -19,7 +19,7 @@ use crate::edge::preferences::PreferencesSource;
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
 use crate::failpoint::{self, Step};
-use crate::roles::walk::Bets;
+use crate::roles::walk::{Bets, Fired, Unsent};
 
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
@@ -90,10 +90,10 @@ where
         progress: Progress,
         compactions: Arc<Mutex<Compactions>>,
     ) {
-        let mut ahead = VecDeque::new();
+        let mut ahead: VecDeque<Weak<Told>> = VecDeque::new();
         while let Some(mut batch) = read.recv().await {
             let due = lock(&compactions).due(&progress);
-            if self.record(&mut batch, &due, &unfinished(&mut ahead)).await.is_err() {
+            if self.record(&mut batch, &due, &alive(&mut ahead)).await.is_err() {
                 return;
             }
             failpoint::pass(Step::EvaluateRecorded);
@@ -111,8 +111,13 @@ where
         decided: Sender<Decided>,
         compactions: Arc<Mutex<Compactions>>,
     ) {
+        let mut on_their_way = VecDeque::new();
         while let Some(batch) = recorded.recv().await {
-            let Ok(mut batch) = self.decide(batch).await else { return };
+            let fired: Vec<Arc<Vec<Fired>>> = alive(&mut on_their_way);
+            let unsent = Unsent::of(fired.iter().flat_map(|fired| fired.iter()));
+            drop(fired);
+            let Ok(mut batch) = self.decide(batch, &unsent).await else { return };
+            on_their_way.push_back(Arc::downgrade(&batch.fired));
             let found = std::mem::take(&mut batch.recorded.windowed.compactions);
             if !found.is_empty() {
                 lock(&compactions).add(found, last_of_each_partition(&batch.recorded.batch));
@@ -138,10 +143,10 @@ where
     }
 }
 
-/// The bets of the batches that were recorded and are not finished, in their order.
-fn unfinished(ahead: &mut VecDeque<Weak<Told>>) -> Vec<Arc<Told>> {
-    ahead.retain(|told| told.strong_count() > 0);
-    ahead.iter().filter_map(Weak::upgrade).collect()
+/// What belongs to batches that are not finished, in their order.
+fn alive<T>(of: &mut VecDeque<Weak<T>>) -> Vec<Arc<T>> {
+    of.retain(|one| one.strong_count() > 0);
+    of.iter().filter_map(Weak::upgrade).collect()
 }
 
 fn last_of_each_partition(batch: &Batch) -> Vec<Position> {

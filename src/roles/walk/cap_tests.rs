@@ -13,7 +13,7 @@ use crate::domain::trigger::{ActivityType, Trigger};
 use crate::edge::memory::store::MemoryStore;
 use crate::edge::quotas::{Places, Quotas as _};
 use crate::edge::{Scope, Scoped as _};
-use crate::roles::walk::{Arrival, Ledgers, Windowed, decide};
+use crate::roles::walk::{Arrival, Ledgers, Unsent, Windowed, decide};
 
 const NOON: Timestamp = Timestamp(1_772_366_400_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -68,7 +68,8 @@ async fn decided(store: &MemoryStore, settings: &Evaluate, words: &str, after: D
     let arrivals = arrivals(words, after);
     let windowed = Windowed::none_of(arrivals.len());
     let now = Some(NOON.plus(after));
-    let tested = decide(&ledgers(store), &arrivals, &windowed, settings, now, SECOND).await.unwrap();
+    let tested =
+        decide(&ledgers(store), &arrivals, &windowed, settings, now, SECOND, &Unsent::of_no_account()).await.unwrap();
     let name = |again: bool, name: &'static str| if again { format!("{name}+") } else { name.to_owned() };
     tested.iter().map(|one| name(one.decision.is_repeated(), one.decision.name())).collect::<Vec<_>>().join(" ")
 }
@@ -111,7 +112,8 @@ async fn without_a_cap_or_without_a_clock_nothing_is_counted() {
     let arrivals = arrivals("a/3/e3 a/4/e4", SECOND);
     let windowed = Windowed::none_of(2);
     let capped = settings("max_sessions_per_minute: 1");
-    let tested = decide(&ledgers(&store), &arrivals, &windowed, &capped, None, SECOND).await.unwrap();
+    let tested =
+        decide(&ledgers(&store), &arrivals, &windowed, &capped, None, SECOND, &Unsent::of_no_account()).await.unwrap();
     assert!(tested.iter().all(|one| one.decision.name() == "required"));
     assert_eq!(taken(&store, "a", 0).await, 0);
 }

@@ -1,0 +1,100 @@
+//! Claims whose commands may not stand on their topic yet. A later claim lets go of those that are older than the retention;
+//! these it must keep, for after a crash nothing else tells that their events fired.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::domain::event::Event;
+use crate::domain::ids::{CustomerId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::Trigger;
+
+/// An event that fired.
+#[derive(Debug, Clone)]
+pub struct Fired {
+    tenant: TenantId,
+    customer: CustomerId,
+    trigger: Trigger,
+    at: Timestamp,
+}
+
+impl Fired {
+    pub fn new(event: &Event, trigger: Trigger) -> Self {
+        Self { tenant: event.tenant.clone(), customer: event.customer.clone(), trigger, at: event.occurred_at }
+    }
+}
+
+/// The earliest of each customer and trigger.
+#[derive(Debug, Clone, Default)]
+pub struct Unsent(Option<HashMap<(TenantId, CustomerId, Trigger), Timestamp>>);
+
+impl Unsent {
+    /// For whoever cannot crash: claims go by their retention.
+    pub fn of_no_account() -> Self {
+        Self(None)
+    }
+
+    /// Those of batches that are decided and not acknowledged.
+    pub fn of<'a>(fired: impl IntoIterator<Item = &'a Fired>) -> Self {
+        let mut unsent = Self(Some(HashMap::new()));
+        for one in fired {
+            unsent.note((&one.tenant, &one.customer, one.trigger), one.at);
+        }
+        unsent
+    }
+
+    /// Takes note of an event that may fire, and gives how long the claims before its own must be kept.
+    pub(super) fn keeping(&mut self, event: &Event, trigger: Trigger, retention: Duration) -> Duration {
+        let at = event.occurred_at;
+        let earliest = self.note((&event.tenant, &event.customer, trigger), at);
+        let back = earliest.map_or(Duration::ZERO, |earliest| at.since(earliest) + Duration::from_millis(1));
+        retention.max(back)
+    }
+
+    fn note(&mut self, whose: (&TenantId, &CustomerId, Trigger), at: Timestamp) -> Option<Timestamp> {
+        let earliest = self.0.as_mut()?.entry((whose.0.clone(), whose.1.clone(), whose.2)).or_insert(at);
+        *earliest = at.min(*earliest);
+        Some(*earliest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Activity;
+    use crate::domain::ids::EventId;
+    use crate::domain::trigger::ActivityType;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn login(customer: &str, minute: i64) -> Event {
+        Event {
+            id: EventId::new("e").unwrap(),
+            tenant: TenantId::new("acme").unwrap(),
+            customer: CustomerId::new(customer).unwrap(),
+            activity: Activity::Plain(ActivityType::Login),
+            occurred_at: Timestamp(minute * 60_000),
+            transaction: None,
+        }
+    }
+
+    #[test]
+    fn what_may_not_have_been_sent_is_kept_however_much_later_the_next_event_happened() {
+        let mut unsent = Unsent::of(&[Fired::new(&login("a", 0), Trigger::Login)]);
+        let beyond = |minutes: u64| Duration::from_secs(minutes * 60) + Duration::from_millis(1);
+        for (event, want) in [
+            (login("a", 30), HOUR),
+            (login("a", 90), beyond(90)),
+            (login("b", 90), HOUR),
+            (login("b", 200), beyond(110)), // The one before it stands in the same batch.
+            (login("a", -30), HOUR),
+            (login("a", 90), beyond(120)),
+        ] {
+            assert_eq!(unsent.keeping(&event, Trigger::Login, HOUR), want, "{event:?}");
+        }
+        assert_eq!(unsent.keeping(&login("a", 200), Trigger::NameChange, HOUR), HOUR, "another trigger");
+        let mut none = Unsent::of_no_account();
+        none.keeping(&login("a", 0), Trigger::Login, HOUR);
+        assert_eq!(none.keeping(&login("a", 200), Trigger::Login, HOUR), HOUR);
+    }
+}
