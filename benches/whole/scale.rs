@@ -41,7 +41,7 @@ struct Costs {
 /// `events` bounds how many a run may take.
 pub fn measure(ground: &Ground, events: usize, write: Option<&Path>, figures: &mut Figures) {
     println!(
-        "\n{} partitions; preferences over HTTP, kept for an hour, all of them known before anything is measured",
+        "\n{} partitions; preferences over HTTP, kept for fifteen minutes, all of them known before anything is measured",
         grouped(f64::from(PARTITIONS))
     );
     println!(
@@ -126,7 +126,7 @@ fn run(ground: &Ground, case: Case) -> CaughtUp {
     let environment = [
         ("STEPUP__PREFERENCES__SOURCE", "http"),
         ("STEPUP__PREFERENCES__URL", url.as_str()),
-        ("STEPUP__PREFERENCES__TTL", "1h"),
+        ("STEPUP__PREFERENCES__TTL", "15m"),
         ("STEPUP__PREFERENCES__LOOKUPS_PER_SECOND", "100000"),
     ];
     let role = Role {

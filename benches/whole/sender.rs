@@ -88,7 +88,7 @@ impl ProducerContext for Hearing {
 /// Sends everything when it is due, and waits for the last acknowledgement.
 pub fn send(brokers: &str, topic: &str, rate: u64, acknowledged: &Arc<Acknowledged>) -> Sent {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("compression.codec", "lz4").set("acks", "all").set("linger.ms", "1");
+    config.set("bootstrap.servers", brokers).set("compression.codec", "lz4").set("acks", "all").set("linger.ms", "5");
     config.set("queue.buffering.max.messages", "1000000");
     let producer: ThreadedProducer<Hearing> =
         config.create_with_context(Hearing(Arc::clone(acknowledged))).expect("a producer");
