@@ -4,7 +4,7 @@ use redis::Value;
 
 use super::failure::Failure;
 use super::keys::Key;
-use super::pipelines::Answer;
+use super::pipelines::{Answer, get};
 use super::replies::bytes_or_nil;
 use super::windows::log_of;
 use super::{Operation, RedisStore};
@@ -39,9 +39,7 @@ impl Peek for RedisStore {
 impl RedisStore {
     async fn look(&self, operation: Operation, key: Key) -> Result<Value, StoreError> {
         let mut pipelines = self.pipelines();
-        let mut read = redis::cmd("GET");
-        read.arg(&key.name);
-        pipelines.add(key.bucket, read, Answer::Wanted(0));
+        pipelines.add(key.bucket, get(&key.name), Answer::Wanted(0));
         Ok(self.call(operation, pipelines).await?.pop().unwrap_or(Value::Nil))
     }
 }

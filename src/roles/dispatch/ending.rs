@@ -64,7 +64,6 @@ impl Letter {
     }
 }
 
-/// Fixes the outcome and publishes the one that stands.
 /// A command that has come to its end, and the outcome of it that stands.
 pub(super) struct Fixed {
     ended: Ended,

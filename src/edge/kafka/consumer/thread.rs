@@ -213,7 +213,8 @@ impl Thread {
         lane.hand.len() >= self.settings.lanes[place].batch_records || lane.hand.size() >= BATCH_BYTES
     }
 
-    /// Puts a record into its lane's hand, and says which lane's. Records mostly come in runs of one partition, which `known` spares looking up.
+    /// Puts a record into its lane's hand, and says which lane's. Records mostly come in runs of one partition, which `known`
+    /// spares looking up.
     fn take(&self, message: &BorrowedMessage<'_>, lanes: &mut [Lane], known: &mut Option<Known>) -> Option<usize> {
         let fits = |known: &Known| {
             known.assignment.partition == message.partition()
