@@ -49,7 +49,7 @@ struct Look {
 /// Starts the role, waits until it has counted every record, and measures from the look after the warm-up to the last one
 /// before the end; so neither its start nor the wait for the end is part of the figures.
 pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
-    let processor = stack.run_with(role.roles, role.environment);
+    let mut processor = stack.run_with(role.roles, role.environment);
     let mut redis = ground.redis.connect();
     let began = Instant::now();
     let (records, mut looks): (f64, Vec<Look>) = (role.records as f64, Vec::new());
@@ -65,6 +65,8 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
         if counted >= records {
             break page;
         }
+        let ended = processor.process.exited();
+        assert!(ended.is_none(), "it ended ({ended:?}): {}", processor.process.stderr());
         assert!(began.elapsed() < LONG, "{counted} of {records} within {LONG:?}; {}", processor.process.stderr());
         std::thread::sleep(BETWEEN_LOOKS);
     };
