@@ -40,18 +40,28 @@ pub fn encode(bet: &Bet, log: &mut Vec<u8>) {
     log.extend_from_slice(&bet.arrival.to_be_bytes());
 }
 
-/// Reads a whole log, in order of arrival.
+/// Reads a whole log, in order of arrival. Bytes beyond whole records stand before the first, and are 0: their number is the
+/// log's generation, which changes when it is rewritten. So its length tells what it holds as long as nobody else appends.
 pub fn decode_log(log: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
-    let (records, rest) = log.as_chunks::<BET_BYTES>();
-    if !rest.is_empty() {
+    let (filler, records) = log.split_at(log.len() % BET_BYTES);
+    if filler.iter().any(|byte| *byte != 0) {
         return Err(BrokenLog { length: log.len(), record: BET_BYTES });
+    }
+    decode_bets(records)
+}
+
+/// Reads records that stand by themselves.
+pub fn decode_bets(records: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
+    let (whole, rest) = records.as_chunks::<BET_BYTES>();
+    if !rest.is_empty() {
+        return Err(BrokenLog { length: records.len(), record: BET_BYTES });
     }
     let bet = |[t0, t1, t2, t3, t4, t5, id @ .., a0, a1, a2, a3]: &[u8; BET_BYTES]| Bet {
         at: time([*t0, *t1, *t2, *t3, *t4, *t5]),
         id: unsigned(id),
         arrival: u32::from_be_bytes([*a0, *a1, *a2, *a3]),
     };
-    Ok(records.iter().map(bet).collect())
+    Ok(whole.iter().map(bet).collect())
 }
 
 /// One claim as it is stored.
@@ -200,7 +210,8 @@ mod tests {
     #[test]
     fn a_length_that_is_no_whole_number_of_records_is_broken() {
         for length in [1, 17, 19, 35] {
-            assert_eq!(decode_log(&vec![0; length]), Err(BrokenLog { length, record: 18 }));
+            assert_eq!(decode_log(&vec![1; length]), Err(BrokenLog { length, record: 18 }));
+            assert_eq!(decode_bets(&vec![0; length]), Err(BrokenLog { length, record: 18 }));
         }
         for length in [1, 13, 15] {
             assert_eq!(decode_claims(&vec![0; length]), Err(BrokenLog { length, record: 14 }));
@@ -217,12 +228,14 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(
             bets in prop::collection::vec((-EPOCH..EPOCH, any::<u64>(), any::<u32>()), 0..20),
+            generation in 0..BET_BYTES,
         ) {
             let bets: Vec<Bet> =
                 bets.into_iter().map(|(at, id, arrival)| Bet { at: Timestamp(at), id, arrival }).collect();
             let claims: Vec<Claim> = bets.iter().map(|bet| Claim { at: bet.at, event: bet.id }).collect();
-            let mut log = Vec::new();
+            let mut log = vec![0; generation];
             bets.iter().for_each(|bet| encode(bet, &mut log));
+            prop_assert_eq!(decode_bets(&log[generation..]), Ok(bets.clone()));
             prop_assert_eq!(decode_log(&log), Ok(bets));
             prop_assert_eq!(decode_claims(&claims.iter().flat_map(encode_claim).collect::<Vec<_>>()), Ok(claims));
         }

@@ -109,14 +109,16 @@ pub struct RedisStore {
     observe: Observe,
     /// When the windows end that were given a time to live.
     expiries: Arc<windows::Expiries>,
+    /// The windows as they were written to last.
+    copies: Arc<windows::Copies>,
     /// What every call must find whole.
     watch: Option<(Part, Watch)>,
 }
 
 impl Scoped for RedisStore {
     fn scoped(&self, scope: Scope) -> Self {
-        let (keys, expiries) = (Arc::new(Keys::new(&self.prefix, scope)), Arc::new(windows::Expiries::new()));
-        Self { keys, expiries, ..self.clone() }
+        let keys = Arc::new(Keys::new(&self.prefix, scope));
+        Self { keys, expiries: Arc::new(windows::Expiries::new()), copies: Arc::default(), ..self.clone() }
     }
 }
 
@@ -148,6 +150,7 @@ impl RedisStore {
             keys,
             observe: Arc::new(|_, _| {}),
             expiries: Arc::new(windows::Expiries::new()),
+            copies: Arc::default(),
             watch: None,
         }
     }

@@ -1,7 +1,8 @@
 //! The windows: strings that only grow.
 //!
-//! A batch costs one `APPEND` a customer and one `MGET` a bucket. A key's time to live is refreshed only when it is due, which
-//! this process remembers; a key that came into being without one is seen by its length and given one before the call ends.
+//! A batch costs one `APPEND` a customer, and one `MGET` a bucket for the logs of which this process has no copy; the length
+//! that `APPEND` answers tells whether a copy is true. A key's time to live is refreshed only when it is due, which this
+//! process remembers; a key that came into being without one is seen by its length and given one before the call ends.
 
 use std::time::Duration;
 
@@ -9,37 +10,50 @@ use redis::Value;
 
 use super::failure::Failure;
 use super::keys::Key;
-use super::pipelines::{Answer, COMPACT, Pipelines, read_places};
+use super::pipelines::{Answer, COMPACT, Pipelines};
 use super::replies::bytes_or_nil;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::window::Bet;
 use crate::edge::StoreError;
+use crate::edge::marks::Era;
 use crate::edge::windows::{Compaction, CustomerBets, Windows};
 use crate::wire::window::{BET_BYTES, decode_log, encode};
 
+mod copies;
 mod expiries;
+mod grown;
+pub(super) use copies::Copies;
 pub(super) use expiries::Expiries;
+use grown::Grown;
 
 const RECORD: Operation = Operation { name: "record", action: "record bets in their windows" };
 
 impl Windows for RedisStore {
     async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Vec<Vec<Bet>>, StoreError> {
+        let era = self.era();
         let mut pipelines = self.pipelines();
-        for compaction in compactions.iter().filter(|compaction| !compaction.read.is_empty()) {
-            self.add_compaction(&mut pipelines, compaction);
-        }
         let keys: Vec<Key> = batch.iter().map(|bets| self.keys.window(&bets.tenant, &bets.customer)).collect();
-        let expiring = self.add_bets(&mut pipelines, batch, &keys);
-        let reads = pipelines.add_reads(keys.iter().map(|key| (key.bucket, key.name.as_str())), batch.len());
+        self.add_compactions(&mut pipelines, compactions);
+        let mut logs = Grown::of(batch, &keys, &mut self.copies.of(era));
+        let expiring = self.add_bets(&mut pipelines, batch, &keys, &mut logs);
+        let reads = logs.read_unknown(&keys, &mut pipelines, batch.len());
         let mut answers = self.write(RECORD, pipelines).await?;
-        let logs = logs_of(&reads, answers.split_off(batch.len()), batch.len());
-        let logs = logs.map_err(|failure| failure.into_store_error(RECORD.action))?;
+        let read = answers.split_off(batch.len());
         self.expiries.note(&expiring);
-        let forgotten = self.new_without_end(batch, &keys, &answers, &expiring);
-        if !forgotten.is_empty() {
-            self.call(RECORD, forgotten).await?;
+        let mut more = self.new_without_end(batch, &keys, &answers, &expiring);
+        logs.believe(&answers);
+        let broken = |failure: Failure| failure.into_store_error(RECORD.action);
+        logs.take_in(&reads, read).map_err(broken)?;
+        if !more.is_empty() || !logs.is_known() {
+            let reads = logs.read_unknown(&keys, &mut more, 0);
+            let read = self.call(RECORD, more).await?;
+            logs.take_in(&reads, read).map_err(broken)?;
         }
-        Ok(logs)
+        let bets = logs.bets().map_err(broken)?;
+        if self.era() == era {
+            logs.keep(&keys, &mut self.copies.of(era));
+        }
+        Ok(bets)
     }
 }
 
@@ -51,21 +65,36 @@ pub(super) struct Expiring {
 }
 
 impl RedisStore {
-    fn add_compaction(&self, pipelines: &mut Pipelines, compaction: &Compaction) {
-        let key = self.keys.window(&compaction.tenant, &compaction.customer);
-        let read = encoded(&compaction.read);
-        let mut command = COMPACT.on(&key);
-        command
-            .arg(read.len())
-            .arg(sha1_smol::Sha1::from(&read).digest().to_string())
-            .arg(encoded(&compaction.kept))
-            .arg(ttl_millis(longer(compaction.ttl)));
-        pipelines.add(key.bucket, command, Answer::Checked);
+    /// The era that the store is believed to be in, where it is watched.
+    fn era(&self) -> Option<Era> {
+        self.watch.as_ref().and_then(|(_, watch)| watch.era())
+    }
+
+    fn add_compactions(&self, pipelines: &mut Pipelines, compactions: &[Compaction]) {
+        for compaction in compactions.iter().filter(|compaction| !compaction.read.is_empty()) {
+            let key = self.keys.window(&compaction.tenant, &compaction.customer);
+            let read = encoded(&compaction.read);
+            let mut command = COMPACT.on(&key);
+            command
+                .arg(read.len())
+                .arg(sha1_smol::Sha1::from(&read).digest().to_string())
+                .arg(encoded(&compaction.kept))
+                .arg(ttl_millis(longer(compaction.ttl)))
+                .arg(BET_BYTES);
+            pipelines.add(key.bucket, command, Answer::Checked);
+            self.copies.of(self.era()).take(key.hash);
+        }
     }
 
     /// A connection cut between the two commands can leave a new log without a time to live. The batch is then recorded
     /// again, and that sets it.
-    fn add_bets(&self, pipelines: &mut Pipelines, batch: &[CustomerBets], keys: &[Key]) -> Vec<Expiring> {
+    fn add_bets(
+        &self,
+        pipelines: &mut Pipelines,
+        batch: &[CustomerBets],
+        keys: &[Key],
+        logs: &mut Grown,
+    ) -> Vec<Expiring> {
         let mut expiring = Vec::new();
         let now = self.expiries.now();
         let mut log = Vec::new();
@@ -75,6 +104,7 @@ impl RedisStore {
                 bets.bets.iter().for_each(|bet| encode(bet, &mut log));
                 let mut append = redis::Cmd::with_capacity(3, 6 + key.name.len() + log.len());
                 append.arg("APPEND").arg(&key.name).arg(&log[..]);
+                logs.append(place, &log);
                 pipelines.add(key.bucket, append, Answer::Wanted(place));
             }
             if !self.expiries.lasts(key.hash, now, bets.ttl) {
@@ -126,18 +156,12 @@ fn encoded(bets: &[Bet]) -> Vec<u8> {
     log
 }
 
-/// The logs of so many customers, from the answers to the reads of their keys.
-fn logs_of(reads: &[Vec<usize>], answers: Vec<Value>, customers: usize) -> Result<Vec<Vec<Bet>>, Failure> {
-    let mut logs = vec![Vec::new(); customers];
-    for (place, log) in read_places(reads, answers)? {
-        logs[place] = log_of(log)?;
-    }
-    Ok(logs)
+pub(super) fn log_of(answer: Value) -> Result<Vec<Bet>, Failure> {
+    decoded(&bytes_or_nil(answer)?.unwrap_or_default())
 }
 
-pub(super) fn log_of(answer: Value) -> Result<Vec<Bet>, Failure> {
-    let log = bytes_or_nil(answer)?.unwrap_or_default();
-    decode_log(&log).map_err(|broken| {
+fn decoded(log: &[u8]) -> Result<Vec<Bet>, Failure> {
+    decode_log(log).map_err(|broken| {
         Failure::Broken(format!("a window is no log of bets ({broken}): something else writes under our prefix"))
     })
 }

@@ -221,7 +221,7 @@ fn read_window(field: Field<'_>, cause: &Cause, setting: Option<Setting>) -> Res
 
 fn read_log(text: &str, cause: &Cause) -> Result<Vec<crate::domain::window::Bet>, &'static str> {
     let bytes = STANDARD.decode(text).map_err(|_| "must be Base64 with its padding")?;
-    let log = window::decode_log(&bytes).map_err(|_| "must hold whole records of 18 bytes")?;
+    let log = window::decode_bets(&bytes).map_err(|_| "must hold whole records of 18 bytes")?;
     if log.len() > MAX_BETS {
         return Err("must hold at most 2048 bets");
     }

@@ -1,0 +1,160 @@
+//! Copies of the windows that this process wrote to lately: a bounded memory of logs.
+//!
+//! A log only grows, and `APPEND` answers how long it has become: where that is the copy's length and what was appended to
+//! it, nobody else has written there, and the log need not be read. Whoever rewrites a log changes its generation with it,
+//! which its length tells, so that it cannot grow back to a length that is known. A copy that is forgotten costs one read.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::edge::marks::Era;
+
+/// Customers whose log may be known, at 32 bytes each beside the log.
+const PLACES: usize = 1 << 17;
+/// A log may lie in one of so many neighbouring places.
+const NEIGHBOURS: usize = 4;
+/// Bytes of all logs together.
+const BYTES: usize = 24 * 1024 * 1024;
+/// A longer log is read whenever it is needed.
+const LONGEST: usize = 8 * 1024;
+
+/// Clones of a store share it.
+#[derive(Default)]
+pub(in super::super) struct Copies(Mutex<Shelf>);
+
+/// The copies, held for as long as they are looked at.
+#[derive(Default)]
+pub(super) struct Shelf {
+    places: Vec<Place>,
+    bytes: usize,
+    /// The place that gives way next where there are too many bytes.
+    hand: usize,
+    puts: u32,
+    /// What is known is known of the store in this era.
+    era: Option<Era>,
+}
+
+#[derive(Clone, Default)]
+struct Place {
+    /// The half of the hash that does not choose the place.
+    tag: u64,
+    /// Which of all puts it was.
+    put: u32,
+    /// Empty where nothing is known.
+    log: Box<[u8]>,
+}
+
+impl Copies {
+    /// The copies of what a store holds in this era. In another nothing is known of it.
+    pub(super) fn of(&self, era: Option<Era>) -> MutexGuard<'_, Shelf> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shelf.era != era {
+            *shelf = Shelf { era, ..Shelf::default() };
+        }
+        shelf
+    }
+}
+
+impl Shelf {
+    /// Takes a copy away; empty where there is none. It is put back once it is known to be true.
+    pub(super) fn take(&mut self, hash: u128) -> Vec<u8> {
+        let (tag, first) = split(hash);
+        let near = self.places.get_mut(first..first + NEIGHBOURS).unwrap_or_default();
+        let known = near.iter_mut().find(|place| place.tag == tag && !place.log.is_empty());
+        let log = known.map(|place| std::mem::take(&mut place.log)).unwrap_or_default();
+        self.bytes -= log.len();
+        log.into_vec()
+    }
+
+    /// Keeps a copy. Where there is no place for it, the one that was put there first gives way.
+    pub(super) fn put(&mut self, hash: u128, log: Vec<u8>) {
+        if log.is_empty() || log.len() > LONGEST {
+            return;
+        }
+        if self.places.is_empty() {
+            self.places = vec![Place::default(); PLACES];
+        }
+        let (tag, first) = split(hash);
+        self.puts = self.puts.wrapping_add(1);
+        let puts = self.puts;
+        let near = &mut self.places[first..first + NEIGHBOURS];
+        let age = |place: &Place| if place.log.is_empty() { u32::MAX } else { puts.wrapping_sub(place.put) };
+        let known = near.iter().position(|place| place.tag == tag && !place.log.is_empty());
+        let oldest = || (0..NEIGHBOURS).max_by_key(|place| age(&near[*place])).unwrap_or(0);
+        let place = known.unwrap_or_else(oldest);
+        self.bytes = self.bytes + log.len() - near[place].log.len();
+        near[place] = Place { tag, put: puts, log: log.into_boxed_slice() };
+        while self.bytes > BYTES {
+            self.hand = (self.hand + 1) % PLACES;
+            if self.hand != first + place {
+                self.bytes -= std::mem::take(&mut self.places[self.hand].log).len();
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "halves of a hash")]
+fn split(hash: u128) -> (u64, usize) {
+    let first = (hash as u64 >> 8) as usize % (PLACES / NEIGHBOURS) * NEIGHBOURS;
+    ((hash >> 64) as u64, first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    fn log(length: usize) -> Vec<u8> {
+        vec![7; length]
+    }
+
+    #[test]
+    fn a_copy_is_there_once() {
+        let copies = Copies::default();
+        let mut shelf = copies.of(None);
+        assert_eq!(shelf.take(7), []);
+        shelf.put(7, log(18));
+        assert_eq!(shelf.take(7 | 1 << 64), [], "another key");
+        assert_eq!(shelf.take(7), log(18));
+        assert_eq!(shelf.take(7), []);
+        assert_eq!(shelf.bytes, 0);
+    }
+
+    #[test]
+    fn nothing_is_known_of_another_era() {
+        let copies = Copies::default();
+        let era = |number| NonZeroU64::new(number).map(Era);
+        copies.of(era(1)).put(7, log(18));
+        assert_eq!(copies.of(era(2)).take(7), []);
+        assert_eq!(copies.of(era(1)).take(7), []);
+    }
+
+    #[test]
+    fn where_there_is_no_place_the_oldest_gives_way() {
+        let copies = Copies::default();
+        let mut shelf = copies.of(None);
+        let of = |tag: u128| tag << 64;
+        for tag in [1, 2, 3, 4, 1, 5] {
+            shelf.put(of(tag), log(18 * tag as usize));
+        }
+        assert_eq!(shelf.bytes, 18 * (1 + 3 + 4 + 5));
+        let known: Vec<u128> = (1..=5).filter(|tag| !shelf.take(of(*tag)).is_empty()).collect();
+        assert_eq!(known, [1, 3, 4, 5]);
+        assert_eq!(shelf.bytes, 0);
+    }
+
+    #[test]
+    fn no_more_bytes_are_kept_than_may_be_however_long_the_logs_are() {
+        let copies = Copies::default();
+        let mut shelf = copies.of(None);
+        shelf.put(1 << 8, log(LONGEST + 1));
+        assert_eq!(shelf.bytes, 0, "too long");
+        let many = 2 * (BYTES / LONGEST) as u128;
+        for number in 1..=many {
+            shelf.put(number << 8 | number << 64, log(LONGEST));
+            assert!(shelf.bytes <= BYTES);
+        }
+        assert_eq!(shelf.bytes, BYTES / LONGEST * LONGEST);
+        assert_eq!(shelf.take(many << 8 | many << 64).len(), LONGEST, "the last one stays");
+    }
+}
