@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::trigger::Trigger;
@@ -22,7 +23,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Takes the text as it is, or says which rule it breaks.

@@ -187,18 +187,20 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         Ok(Decided { recorded, settings, tested, fired, at, now, precisely, places, commands, outgoing })
     }
 
-    /// Sends what follows, awaits the acknowledgements, counts, and reports the records finished.
-    async fn finish(&self, mut decided: Decided, progress: &Progress) -> Result<Decided, Stopped> {
-        let outgoing = std::mem::take(&mut decided.outgoing);
+    /// Sends what follows from batches, awaits the acknowledgements, counts, and reports the records finished.
+    async fn finish(&self, mut group: Vec<Decided>, progress: &Progress) -> Result<Vec<Decided>, Stopped> {
+        let outgoing = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.outgoing)).collect();
         self.holder.send_renewed(&self.sink, outgoing, |record| self.renew(record)).await?;
         failpoint::pass(Step::EvaluateSent);
-        self.confirm(&decided.recorded, &decided.settings, decided.at).await?;
-        decided.places.end(&self.traces, &decided.recorded, &decided.tested, decided.precisely);
-        self.count(&decided);
-        failpoint::pass(Step::EvaluateCounted);
-        progress.finish_batch(&decided.recorded.batch);
-        failpoint::pass(Step::EvaluateFinished);
-        Ok(decided)
+        for batch in &group {
+            self.confirm(&batch.recorded, &batch.settings, batch.at).await?;
+            batch.places.end(&self.traces, &batch.recorded, &batch.tested, batch.precisely);
+            self.count(batch);
+            failpoint::pass(Step::EvaluateCounted);
+            progress.finish_batch(&batch.recorded.batch);
+            failpoint::pass(Step::EvaluateFinished);
+        }
+        Ok(group)
     }
 
     /// A command that could not be written for a while is issued again: its time begins when it can be delivered.

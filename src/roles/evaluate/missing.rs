@@ -214,22 +214,25 @@ impl Recorded {
     /// Takes out the arrivals that cannot be decided, each with the reason that `judge` gives, which is told the place of
     /// the arrival's tenant as well.
     fn reject(&mut self, mut judge: impl FnMut(&mut Arrival, usize) -> Option<Rejection>) {
-        let mut kept = Vec::with_capacity(self.records.len());
-        let mut tenant_of = Vec::with_capacity(self.records.len());
-        let arrivals = Vec::with_capacity(self.arrivals.len());
-        let arrivals = std::mem::replace(&mut self.arrivals, arrivals).into_iter();
-        for ((mut arrival, record), tenant) in arrivals.zip(&self.records).zip(&self.tenant_of) {
-            if let Some(rejection) = judge(&mut arrival, *tenant) {
+        let (records, tenant_of, rejected) = (&self.records, &self.tenant_of, &mut self.rejected);
+        let mut kept = Vec::with_capacity(records.len());
+        self.arrivals.retain_mut(|arrival| {
+            let (record, tenant) = (records[kept.len()], tenant_of[kept.len()]);
+            let rejection = judge(arrival, tenant);
+            kept.push(rejection.is_none());
+            if let Some(rejection) = rejection {
                 let kind = arrival.event.activity.kind();
-                self.rejected.push((*record, Some(arrival.event.tenant), Some(kind), rejection));
-                continue;
+                rejected.push((record, Some(arrival.event.tenant.clone()), Some(kind), rejection));
+                return false;
             }
-            self.arrivals.push(arrival);
-            kept.push(*record);
-            tenant_of.push(*tenant);
+            true
+        });
+        if self.arrivals.len() < kept.len() {
+            let mut of = kept.iter();
+            self.records.retain(|_| of.next().copied().unwrap_or(true));
+            let mut of = kept.iter();
+            self.tenant_of.retain(|_| of.next().copied().unwrap_or(true));
         }
-        self.records = kept;
-        self.tenant_of = tenant_of;
     }
 
     fn note_given_up(&mut self, reason: HeldReason, records: u64) {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -23,8 +24,12 @@ use crate::roles::walk::{Bets, Fired, Unsent};
 
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
-/// Batches whose effects are on their way at once.
-const ON_THEIR_WAY: usize = 4;
+/// Groups of batches whose effects are on their way at once.
+const ON_THEIR_WAY: usize = 2;
+/// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
+const TOGETHER: usize = 4;
+/// How long a full batch waits for the next one, which is on its heels.
+const ON_ITS_HEELS: Duration = Duration::from_millis(50);
 
 impl<W, C, K, S> Evaluate<W, C, K, S>
 where
@@ -128,19 +133,37 @@ where
         }
     }
 
-    /// Sends what follows from batches, some of them side by side, and has them counted and reported.
-    async fn send_all(self: Arc<Self>, mut decided: Receiver<Decided>, progress: Progress) {
-        let next = stream::poll_fn(|context| decided.poll_recv(context));
-        let mut done = next.map(|batch| self.finish(batch, &progress)).buffered(ON_THEIR_WAY);
+    /// Sends what follows from batches, some groups of them side by side, and has them counted and reported.
+    async fn send_all(self: Arc<Self>, decided: Receiver<Decided>, progress: Progress) {
+        let full = self.settings.batch_size;
+        let groups = stream::unfold(decided, |mut decided| async move {
+            let group = together(&mut decided, full).await;
+            (!group.is_empty()).then_some((group, decided))
+        });
+        let mut done = groups.map(|group| self.finish(group, &progress)).buffered(ON_THEIR_WAY).boxed();
         while let Some(finished) = done.next().await {
-            let Ok(batch) = finished else { return };
-            let Decided { recorded, settings, tested, now, .. } = batch;
-            self.guard.hear(&recorded.arrivals, &tested, &settings, now);
-            if let Some(candidate) = &self.candidate {
-                candidate.give(recorded.arrivals, &tested, now).await;
+            let Ok(group) = finished else { return };
+            for Decided { recorded, settings, tested, now, .. } in group {
+                self.guard.hear(&recorded.arrivals, &tested, &settings, now);
+                if let Some(candidate) = &self.candidate {
+                    candidate.give(recorded.arrivals, &tested, now).await;
+                }
             }
         }
     }
+}
+
+/// The next batches to be sent together: up to the first that is not full, for then there is nothing to catch up on and
+/// somebody waits for it. Empty at the end.
+async fn together(decided: &mut Receiver<Decided>, full: usize) -> Vec<Decided> {
+    let mut group: Vec<Decided> = decided.recv().await.into_iter().collect();
+    while group.len() < TOGETHER && group.last().is_some_and(|last| last.recorded.batch.len() >= full) {
+        match tokio::time::timeout(ON_ITS_HEELS, decided.recv()).await {
+            Ok(Some(next)) => group.push(next),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    group
 }
 
 /// What belongs to batches that are not finished, in their order.
