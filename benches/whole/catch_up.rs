@@ -49,7 +49,10 @@ struct Look {
 /// Starts the role, waits until it has counted every record, and measures from the look after the warm-up to the last one
 /// before the end; so neither its start nor the wait for the end is part of the figures.
 pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
-    let mut processor = stack.run_with(role.roles, role.environment);
+    let tried = std::env::var("STEPUP_BENCH_WITH").unwrap_or_default();
+    let tried = tried.split_whitespace().filter_map(|setting| setting.split_once('='));
+    let environment: Vec<(&str, &str)> = role.environment.iter().copied().chain(tried).collect();
+    let mut processor = stack.run_with(role.roles, &environment);
     let mut redis = ground.redis.connect();
     let began = Instant::now();
     let (records, mut looks): (f64, Vec<Look>) = (role.records as f64, Vec::new());
