@@ -137,12 +137,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 fn perform(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
-        Verb::Run(args) => {
-            let config = load(&args.config, args.roles.as_deref())?;
-            start_logging(&config)?;
-            keep_pages_small();
-            block_on(async { run::run(config, shutdown::token()?).await })?;
-        }
+        Verb::Run(args) => process(&args)?,
         Verb::Replay(args) => {
             args.check().map_err(Failure::Usage)?;
             let config = load(&args.config, None)?;
@@ -197,6 +192,13 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Demo(args) => block_on(async { demo::run(args, shutdown::token()?).await })?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn process(args: &RunArgs) -> Result<(), Failure> {
+    let config = load(&args.config, args.roles.as_deref())?;
+    start_logging(&config)?;
+    keep_pages_small();
+    Ok(block_on(async { run::run(config, shutdown::token()?).await })?)
 }
 
 fn redrive_letters(args: RedriveArgs) -> Result<(), Failure> {

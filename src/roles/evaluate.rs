@@ -184,6 +184,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 outgoing.push(dead_letter(&record, rejection, Stage::Evaluate, &self.topics.dead_letters));
             }
         }
+        recorded.batch.let_go_of_bytes();
         Ok(Decided { recorded, settings, tested, fired, at, now, precisely, places, commands, outgoing })
     }
 

@@ -301,7 +301,13 @@ pub(crate) fn receipt() -> Target {
 
 pub(crate) fn window_log() -> Target {
     fn seeds() -> Vec<Vec<u8>> {
-        vec![vec![], vec![7; window::BET_BYTES], vec![255; 3 * window::BET_BYTES], vec![1; 100 * window::BET_BYTES + 1], [vec![0; 5], vec![7; window::BET_BYTES]].concat()]
+        vec![
+            vec![],
+            vec![7; window::BET_BYTES],
+            vec![255; 3 * window::BET_BYTES],
+            vec![1; 100 * window::BET_BYTES + 1],
+            [vec![0; 5], vec![7; window::BET_BYTES]].concat(),
+        ]
     }
     fn decode(input: &[u8]) -> bool {
         let Ok(bets) = window::decode_log(input) else {

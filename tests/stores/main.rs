@@ -7,6 +7,7 @@
 
 mod cases;
 mod cluster;
+mod copies;
 mod expiry;
 mod faults;
 mod given;

@@ -58,7 +58,7 @@ prop_compose! {
 fn check<T: std::fmt::Debug>(
     cases: u32,
     input: impl Strategy<Value = T>,
-    property: impl AsyncFn(T, MemoryStore, RedisStore),
+    property: impl AsyncFn(T, MemoryStore, [RedisStore; 2]),
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = Redis::shared();
@@ -66,8 +66,9 @@ fn check<T: std::fmt::Debug>(
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&input, |input| {
         case.set(case.get() + 1);
-        let store = server.store(&case.get().to_string());
-        runtime.block_on(property(input, MemoryStore::new(), store));
+        // Two processes that use one server.
+        let stores = [(); 2].map(|()| server.store(&case.get().to_string()));
+        runtime.block_on(property(input, MemoryStore::new(), stores));
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
@@ -76,7 +77,7 @@ fn check<T: std::fmt::Debug>(
 #[test]
 fn claims_are_settled_alike() {
     let requests = prop::collection::vec((0..3_usize, request()), 1..40);
-    check(100, requests, async |requests, memory, redis| {
+    check(100, requests, async |requests, memory, [redis, _]| {
         let mut kept: HashMap<usize, Vec<Claim>> = HashMap::new();
         let want: Vec<_> =
             requests.iter().map(|(place, request)| settle(kept.entry(*place).or_default(), request)).collect();
@@ -101,13 +102,11 @@ fn claims_are_settled_alike() {
 #[test]
 fn logs_are_kept_alike() {
     // What each customer bets in each batch, and how much of its log is compacted before: read so many, keep every second.
-    let batches = prop::collection::vec(
-        prop::collection::vec((prop::collection::vec(bet(), 0..4), prop::option::of(0..6_usize)), 3),
-        1..8,
-    );
-    check(60, batches, async |batches, memory, redis| {
+    let of_a_customer = (prop::collection::vec(bet(), 0..4), prop::option::of(0..6_usize));
+    let batches = prop::collection::vec((prop::collection::vec(of_a_customer, 3), 0..2_usize), 1..12);
+    check(100, batches, async |batches, memory, processes| {
         let mut logs: Vec<Vec<Bet>> = vec![Vec::new(); 3];
-        for batch in batches {
+        for (batch, process) in batches {
             let bets: Vec<_> = batch
                 .iter()
                 .enumerate()
@@ -129,7 +128,7 @@ fn logs_are_kept_alike() {
                 })
                 .collect();
             let in_memory = memory.record(&bets, &compactions).await.unwrap();
-            logs = redis.record(&bets, &compactions).await.unwrap();
+            logs = processes[process].record(&bets, &compactions).await.unwrap();
             assert_eq!(in_memory, logs);
         }
     });

@@ -205,6 +205,14 @@ impl Batch {
         shares.into_iter().flatten().collect()
     }
 
+    /// Frees the keys, payloads and headers of all records. Where they stand in their input stays.
+    pub fn let_go_of_bytes(&mut self) {
+        (self.bytes, self.header_bytes) = (Vec::new(), 0);
+        for entry in &mut self.entries {
+            (entry.key, entry.payload, entry.headers) = (None, None, Vec::new());
+        }
+    }
+
     /// Drops the records whose position is no longer wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(At<'_>) -> bool) {
         let assignments = &self.assignments;

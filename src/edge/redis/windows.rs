@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use redis::Value;
 
 use super::failure::Failure;
@@ -29,31 +28,8 @@ use grown::Grown;
 
 const RECORD: Operation = Operation { name: "record", action: "record bets in their windows" };
 
-/// So many customers are told to Redis at once. While it works on them the next ones are made ready.
-const AT_ONCE: usize = 250;
-
 impl Windows for RedisStore {
     async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Vec<Vec<Bet>>, StoreError> {
-        let (first, rest) = batch.split_at(batch.len().min(AT_ONCE));
-        let rest = rest.chunks(AT_ONCE).map(|some| self.record_some(some, &[]));
-        let all = std::iter::once(self.record_some(first, compactions)).chain(rest);
-        Ok(try_join_all(all).await?.into_iter().flatten().collect())
-    }
-}
-
-/// A key that is given a time to live: its place in the batch, its hash, and the end that it has from now on at least.
-pub(super) struct Expiring {
-    place: usize,
-    hash: u128,
-    ends_at: u64,
-}
-
-impl RedisStore {
-    async fn record_some(
-        &self,
-        batch: &[CustomerBets],
-        compactions: &[Compaction],
-    ) -> Result<Vec<Vec<Bet>>, StoreError> {
         let era = self.era();
         let mut pipelines = self.pipelines();
         let keys: Vec<Key> = batch.iter().map(|bets| self.keys.window(&bets.tenant, &bets.customer)).collect();
@@ -79,7 +55,16 @@ impl RedisStore {
         }
         Ok(bets)
     }
+}
 
+/// A key that is given a time to live: its place in the batch, its hash, and the end that it has from now on at least.
+pub(super) struct Expiring {
+    place: usize,
+    hash: u128,
+    ends_at: u64,
+}
+
+impl RedisStore {
     /// The era that the store is believed to be in, where it is watched.
     fn era(&self) -> Option<Era> {
         self.watch.as_ref().and_then(|(_, watch)| watch.era())

@@ -27,7 +27,7 @@ const BETWEEN: usize = 1;
 /// Groups of batches whose effects are on their way at once.
 const ON_THEIR_WAY: usize = 2;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 /// How long a full batch waits for the next one, which is on its heels.
 const ON_ITS_HEELS: Duration = Duration::from_millis(50);
 

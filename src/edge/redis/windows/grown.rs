@@ -42,7 +42,8 @@ impl Grown {
     /// Has those read that are not known; the answers' places begin at `first`.
     pub(super) fn read_unknown(&self, keys: &[Key], pipelines: &mut Pipelines, first: usize) -> Reads {
         let wanted: Vec<usize> = (0..self.0.len()).filter(|place| self.0[*place].is_none()).collect();
-        let of = pipelines.add_reads(wanted.iter().map(|place| (keys[*place].bucket, keys[*place].name.as_str())), first);
+        let of =
+            pipelines.add_reads(wanted.iter().map(|place| (keys[*place].bucket, keys[*place].name.as_str())), first);
         Reads { of, wanted }
     }
 
