@@ -10,7 +10,7 @@ use super::console::Console;
 use super::processor::Processor;
 use super::{background, dispatch, wiring};
 use crate::config::{self, Config, Store};
-use crate::edge::redis::RedisStore;
+use crate::edge::redis::{self, RedisStore};
 use crate::health::{Dependency, Health};
 use crate::metrics::Metrics;
 use crate::traces::{self, Traces};
@@ -75,11 +75,12 @@ async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {
     processor.work().await
 }
 
-/// What the buffers of all stages can hold at the most, in bytes: consumer queues, batches, commands at hand, producer.
+/// What the buffers of all stages can hold at the most, in bytes: consumer queues, batches, commands at hand, producer, and
+/// what is remembered of windows. Of evaluate's batches ten have their bytes, or their dead letters' as many.
 fn memory_bound(config: &Config) -> usize {
     const MIB: usize = 1024 * 1024;
     let role = |role: &config::Role| match role {
-        config::Role::Evaluate => 16 * MIB + 5 * 8 * MIB + 64 * MIB,
+        config::Role::Evaluate => 16 * MIB + 10 * 8 * MIB + 64 * MIB + redis::MEMORY,
         config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + dispatch::MOST_AT_HAND * 2 * 1024 + 64 * MIB,
     };
     let traces = config.traces.endpoint.as_ref().map_or(0, |_| traces::MEMORY);

@@ -40,6 +40,11 @@ impl Outgoing {
         Self { topic: topic.to_owned(), key, payload: Some(payload), headers: Vec::new(), size: Size::Fixed }
     }
 
+    /// Bytes of its key and payload.
+    pub fn bytes(&self) -> usize {
+        [&self.key, &self.payload].into_iter().flatten().map(Vec::len).sum()
+    }
+
     /// The record without the end of its payload, where it may be cut and is long enough for that.
     fn cut(&self) -> Option<Self> {
         let Size::MayBeCut { to } = self.size else { return None };

@@ -95,6 +95,9 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
+/// Bytes that a store remembers of what it wrote, at the most, once windows are written.
+pub const MEMORY: usize = windows::MEMORY;
+
 /// Hears of every call that the store answered: which operation, and how long it took with its retries.
 pub type Observe = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 

@@ -26,6 +26,9 @@ pub(super) use copies::Copies;
 pub(super) use expiries::Expiries;
 use grown::Grown;
 
+/// Bytes that are remembered of windows at the most.
+pub(super) const MEMORY: usize = copies::MEMORY + expiries::MEMORY;
+
 const RECORD: Operation = Operation { name: "record", action: "record bets in their windows" };
 
 impl Windows for RedisStore {

@@ -14,7 +14,7 @@ use super::lost::Told;
 use super::{Decided, Evaluate, Recorded};
 use crate::edge::claims::Claims;
 use crate::edge::kafka::consumer::Progress;
-use crate::edge::kafka::producer::Sink;
+use crate::edge::kafka::producer::{Outgoing, Sink};
 use crate::edge::kafka::records::{At, Batch, Position};
 use crate::edge::preferences::PreferencesSource;
 use crate::edge::quotas::Quotas;
@@ -24,10 +24,12 @@ use crate::roles::walk::{Bets, Fired, Unsent};
 
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
-/// Groups of batches whose effects are on their way at once.
-const ON_THEIR_WAY: usize = 2;
+/// Groups of batches whose effects are on their way at once. An idle role's groups are single small batches.
+const ON_THEIR_WAY: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 6;
+/// No batch is waited for behind so many bytes to be sent.
+const BYTES_TOGETHER: usize = 1024 * 1024;
 /// How long a full batch waits for the next one, which is on its heels.
 const ON_ITS_HEELS: Duration = Duration::from_millis(50);
 
@@ -156,14 +158,21 @@ where
 /// The next batches to be sent together: up to the first that is not full, for then there is nothing to catch up on and
 /// somebody waits for it. Empty at the end.
 async fn together(decided: &mut Receiver<Decided>, full: usize) -> Vec<Decided> {
-    let mut group: Vec<Decided> = decided.recv().await.into_iter().collect();
-    while group.len() < TOGETHER && group.last().is_some_and(|last| last.recorded.batch.len() >= full) {
+    let mut group = Vec::new();
+    let Some(mut next) = decided.recv().await else { return group };
+    let mut bytes = 0;
+    loop {
+        let is_last = next.recorded.batch.len() < full;
+        bytes += next.outgoing.iter().map(Outgoing::bytes).sum::<usize>();
+        group.push(next);
+        if is_last || group.len() == TOGETHER || bytes >= BYTES_TOGETHER {
+            return group;
+        }
         match tokio::time::timeout(ON_ITS_HEELS, decided.recv()).await {
-            Ok(Some(next)) => group.push(next),
-            Ok(None) | Err(_) => break,
+            Ok(Some(after)) => next = after,
+            Ok(None) | Err(_) => return group,
         }
     }
-    group
 }
 
 /// What belongs to batches that are not finished, in their order.

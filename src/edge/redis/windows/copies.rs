@@ -17,6 +17,9 @@ const BYTES: usize = 24 * 1024 * 1024;
 /// A longer log is read whenever it is needed.
 const LONGEST: usize = 8 * 1024;
 
+/// Bytes that the copies take at the most.
+pub(in super::super) const MEMORY: usize = BYTES + PLACES * size_of::<Place>();
+
 /// Clones of a store share it.
 #[derive(Default)]
 pub(in super::super) struct Copies(Mutex<Shelf>);

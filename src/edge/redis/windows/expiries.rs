@@ -13,6 +13,9 @@ const REMEMBERED: usize = 1 << 19;
 /// A hash may lie in one of so many neighbouring places.
 const NEIGHBOURS: usize = 4;
 
+/// Bytes that they take at the most.
+pub(in super::super) const MEMORY: usize = REMEMBERED * size_of::<Place>();
+
 /// Clones of a store share it.
 pub(in super::super) struct Expiries {
     began: Instant,
