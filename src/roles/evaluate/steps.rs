@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::compactions::Compactions;
@@ -30,8 +31,8 @@ const ON_THEIR_WAY: usize = 4;
 const TOGETHER: usize = 6;
 /// No batch is waited for behind so many bytes to be sent.
 const BYTES_TOGETHER: usize = 1024 * 1024;
-/// How long a full batch waits for the next one, which is on its heels.
-const ON_ITS_HEELS: Duration = Duration::from_millis(50);
+/// How long a full batch waits for those that are on its heels.
+const ON_ITS_HEELS: Duration = Duration::from_millis(20);
 
 impl<W, C, K, S> Evaluate<W, C, K, S>
 where
@@ -160,7 +161,7 @@ where
 async fn together(decided: &mut Receiver<Decided>, full: usize) -> Vec<Decided> {
     let mut group = Vec::new();
     let Some(mut next) = decided.recv().await else { return group };
-    let mut bytes = 0;
+    let (mut bytes, until) = (0, Instant::now() + ON_ITS_HEELS);
     loop {
         let is_last = next.recorded.batch.len() < full;
         bytes += next.outgoing.iter().map(Outgoing::bytes).sum::<usize>();
@@ -168,7 +169,7 @@ async fn together(decided: &mut Receiver<Decided>, full: usize) -> Vec<Decided> 
         if is_last || group.len() == TOGETHER || bytes >= BYTES_TOGETHER {
             return group;
         }
-        match tokio::time::timeout(ON_ITS_HEELS, decided.recv()).await {
+        match tokio::time::timeout_at(until, decided.recv()).await {
             Ok(Some(after)) => next = after,
             Ok(None) | Err(_) => return group,
         }
