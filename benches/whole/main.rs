@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `STEPUP_BENCH_EVENTS` sets how many events (1,000,000), `STEPUP_BENCH_WITH` what else stands in the environment of a
-//! processor whose rate is measured, as in `STEPUP_BENCH_WITH="STEPUP__EVALUATE__BATCH_SIZE=500"`. It needs Kafka's jars in `STEPUP_KAFKA_LIBS` and redis-server, as
-//! `./test` fetches them.
+//! processor whose rate is measured, as in `STEPUP_BENCH_WITH="STEPUP__EVALUATE__BATCH_SIZE=500"`. It needs Kafka's jars in
+//! `STEPUP_KAFKA_LIBS` and redis-server, as `./test` fetches them.
 
 #![allow(
     clippy::expect_used,

@@ -31,8 +31,8 @@ pub struct Compaction {
 /// Where windows are kept.
 pub trait Windows: Send + Sync {
     /// Appends each customer's bets to its log and reads the log back: one round trip for the whole batch (on a
-    /// cluster one for each bucket present, side by side). Compactions go along in the same round trip, before the
-    /// appends; one whose log has changed its beginning does nothing. The answer has one log a customer, in the order
+    /// cluster one for each bucket present, side by side), and one more for logs to which somebody else has written
+    /// since they were known. Compactions go along in the first round trip, before the appends; one whose log has changed its beginning does nothing. The answer has one log a customer, in the order
     /// of the question, each in order of arrival. A customer appears at most once in `batch`.
     ///
     /// Appending twice does no harm: of two records with one id and arrival the first counts.

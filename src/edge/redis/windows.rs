@@ -22,6 +22,7 @@ use crate::wire::window::{BET_BYTES, decode_log, encode};
 mod copies;
 mod expiries;
 mod grown;
+mod neighbours;
 pub(super) use copies::Copies;
 pub(super) use expiries::Expiries;
 use grown::Grown;

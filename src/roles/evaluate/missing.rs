@@ -228,10 +228,8 @@ impl Recorded {
             true
         });
         if self.arrivals.len() < kept.len() {
-            let mut of = kept.iter();
-            self.records.retain(|_| of.next().copied().unwrap_or(true));
-            let mut of = kept.iter();
-            self.tenant_of.retain(|_| of.next().copied().unwrap_or(true));
+            walk::retain_kept(&mut self.records, &kept);
+            walk::retain_kept(&mut self.tenant_of, &kept);
         }
     }
 

@@ -35,10 +35,8 @@ impl Windowed {
 
     /// Keeps what is of the events that are kept.
     pub fn retain(&mut self, kept: &[bool]) {
-        let mut of = kept.iter();
-        self.reaches.retain(|_| of.next().copied().unwrap_or(true));
-        let mut of = kept.iter();
-        self.log_of.retain(|_| of.next().copied().unwrap_or(true));
+        retain_kept(&mut self.reaches, kept);
+        retain_kept(&mut self.log_of, kept);
     }
 
     /// The log by which an event was judged, as it was read; empty where it is not kept or none was.
@@ -46,6 +44,12 @@ impl Windowed {
         let log = self.log_of.get(event).copied().flatten().and_then(|log| self.logs.get(log));
         log.map_or(&[], Vec::as_slice)
     }
+}
+
+/// Keeps those of a list whose place is kept.
+pub fn retain_kept<T>(list: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    list.retain(|_| kept.next().copied().unwrap_or(true));
 }
 
 /// What of the windows is given back.

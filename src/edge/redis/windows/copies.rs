@@ -6,12 +6,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::neighbours::neighbours;
 use crate::edge::marks::Era;
 
 /// Customers whose log may be known, at 32 bytes each beside the log.
 const PLACES: usize = 1 << 17;
-/// A log may lie in one of so many neighbouring places.
-const NEIGHBOURS: usize = 4;
 /// Bytes of all logs together.
 const BYTES: usize = 24 * 1024 * 1024;
 /// A longer log is read whenever it is needed.
@@ -60,8 +59,8 @@ impl Copies {
 impl Shelf {
     /// Takes a copy away; empty where there is none. It is put back once it is known to be true.
     pub(super) fn take(&mut self, hash: u128) -> Vec<u8> {
-        let (tag, first) = split(hash);
-        let near = self.places.get_mut(first..first + NEIGHBOURS).unwrap_or_default();
+        let (tag, near) = neighbours(hash, PLACES);
+        let near = self.places.get_mut(near).unwrap_or_default();
         let known = near.iter_mut().find(|place| place.tag == tag && !place.log.is_empty());
         let log = known.map(|place| std::mem::take(&mut place.log)).unwrap_or_default();
         self.bytes -= log.len();
@@ -76,13 +75,14 @@ impl Shelf {
         if self.places.is_empty() {
             self.places = vec![Place::default(); PLACES];
         }
-        let (tag, first) = split(hash);
+        let (tag, near) = neighbours(hash, PLACES);
+        let first = near.start;
         self.puts = self.puts.wrapping_add(1);
         let puts = self.puts;
-        let near = &mut self.places[first..first + NEIGHBOURS];
+        let near = &mut self.places[near];
         let age = |place: &Place| if place.log.is_empty() { u32::MAX } else { puts.wrapping_sub(place.put) };
         let known = near.iter().position(|place| place.tag == tag && !place.log.is_empty());
-        let oldest = || (0..NEIGHBOURS).max_by_key(|place| age(&near[*place])).unwrap_or(0);
+        let oldest = || (0..near.len()).max_by_key(|place| age(&near[*place])).unwrap_or(0);
         let place = known.unwrap_or_else(oldest);
         self.bytes = self.bytes + log.len() - near[place].log.len();
         near[place] = Place { tag, put: puts, log: log.into_boxed_slice() };
@@ -93,12 +93,6 @@ impl Shelf {
             }
         }
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "halves of a hash")]
-fn split(hash: u128) -> (u64, usize) {
-    let first = (hash as u64 >> 8) as usize % (PLACES / NEIGHBOURS) * NEIGHBOURS;
-    ((hash >> 64) as u64, first)
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Expiring;
+use super::neighbours::neighbours;
 
 /// Customers remembered, at 16 bytes each; memory is taken as they come.
 const REMEMBERED: usize = 1 << 19;
-/// A hash may lie in one of so many neighbouring places.
-const NEIGHBOURS: usize = 4;
 
 /// Bytes that they take at the most.
 pub(in super::super) const MEMORY: usize = REMEMBERED * size_of::<Place>();
@@ -43,11 +42,9 @@ impl Expiries {
     /// Whether a key is known to live for so long from `now`.
     pub(super) fn lasts(&self, hash: u128, now: u64, ttl: Duration) -> bool {
         let places = self.places();
-        let (tag, first) = split(hash);
+        let (tag, near) = neighbours(hash, REMEMBERED);
         let wanted = now.saturating_add(millis(ttl));
-        places
-            .get(first..first + NEIGHBOURS)
-            .is_some_and(|near| near.iter().any(|place| place.tag == tag && place.ends_at >= wanted))
+        places.get(near).is_some_and(|near| near.iter().any(|place| place.tag == tag && place.ends_at >= wanted))
     }
 
     /// Takes note of the ends that keys have now. Where there is no place for one, that of the nearest end gives way.
@@ -60,17 +57,17 @@ impl Expiries {
             *places = vec![Place { tag: 0, ends_at: 0 }; REMEMBERED];
         }
         for one in expiring {
-            let (tag, first) = split(one.hash);
-            let near = &mut places[first..first + NEIGHBOURS];
+            let (tag, near) = neighbours(one.hash, REMEMBERED);
+            let near = &mut places[near];
             let known = near.iter().position(|place| place.tag == tag);
-            let least = || (0..NEIGHBOURS).min_by_key(|place| near[*place].ends_at).unwrap_or(0);
+            let least = || (0..near.len()).min_by_key(|place| near[*place].ends_at).unwrap_or(0);
             near[known.unwrap_or_else(least)] = Place { tag, ends_at: one.ends_at };
         }
     }
 
     pub(super) fn forget(&self, hash: u128) {
-        let (tag, first) = split(hash);
-        if let Some(near) = self.places().get_mut(first..first + NEIGHBOURS) {
+        let (tag, near) = neighbours(hash, REMEMBERED);
+        if let Some(near) = self.places().get_mut(near) {
             near.iter_mut().filter(|place| place.tag == tag).for_each(|place| place.ends_at = 0);
         }
     }
@@ -83,12 +80,6 @@ impl Expiries {
 /// When a key ends that is given so long at `now`.
 pub(super) fn end(now: u64, ttl: Duration) -> u64 {
     now.saturating_add(millis(ttl))
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "halves of a hash")]
-fn split(hash: u128) -> (u64, usize) {
-    let first = (hash as u64 >> 8) as usize % (REMEMBERED / NEIGHBOURS) * NEIGHBOURS;
-    ((hash >> 64) as u64, first)
 }
 
 fn millis(span: Duration) -> u64 {
