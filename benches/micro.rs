@@ -128,7 +128,9 @@ fn judging(plan: &Plan) {
             log.iter().for_each(|bet| stepup::wire::window::encode(bet, &mut bytes));
         });
         assert_eq!(bytes.len(), log.len() * stepup::wire::window::BET_BYTES);
-        plan.time(&format!("decode {bets} of a window's records"), || stepup::wire::window::decode_log(&bytes));
+        plan.time(&format!("decode {bets} of a window's records"), || {
+            stepup::wire::window::decode_log(&bytes).map(Iterator::collect::<Vec<_>>)
+        });
     }
 }
 

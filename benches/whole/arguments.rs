@@ -9,14 +9,16 @@ pub enum Part {
     Latency,
     Dispatch,
     Scale,
+    Compare,
 }
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("limits", Part::Limits),
     ("evaluate", Part::Evaluate),
     ("latency", Part::Latency),
     ("dispatch", Part::Dispatch),
     ("scale", Part::Scale),
+    ("compare", Part::Compare),
 ];
 
 pub struct Asked {
@@ -30,7 +32,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// As the command line and the environment say; without a part, all but `scale`.
+    /// As the command line and the environment say; without a part, all but `scale` and `compare`.
     pub fn read() -> Self {
         let events = std::env::var("STEPUP_BENCH_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
         // Cargo says by `--bench` that it runs a benchmark.
@@ -43,7 +45,9 @@ impl Asked {
                 "--write" => asked.write = words.next().map(PathBuf::from),
                 word => match PARTS.iter().find(|(name, _)| *name == word) {
                     Some((_, part)) => asked.parts.push(*part),
-                    None => panic!("{word:?} is none of limits, evaluate, latency, dispatch, scale, --json, --write"),
+                    None => panic!(
+                        "{word:?} is none of limits, evaluate, latency, dispatch, scale, compare, --json, --write"
+                    ),
                 },
             }
         }

@@ -12,6 +12,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// What runs, and what it counts when it is done with a record.
 pub struct Role<'a> {
+    /// The build that is measured.
+    pub program: &'a str,
     pub roles: &'static str,
     pub counted: &'static str,
     pub records: usize,
@@ -24,7 +26,8 @@ pub struct Role<'a> {
 impl Role<'_> {
     /// A role that is measured after a tenth of its records.
     pub fn new(roles: &'static str, counted: &'static str, records: usize) -> Self {
-        Self { roles, counted, records, warm_up: records / 10, environment: &[] }
+        let program = env!("CARGO_BIN_EXE_stepup");
+        Self { program, roles, counted, records, warm_up: records / 10, environment: &[] }
     }
 }
 
@@ -52,7 +55,7 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
     let tried = std::env::var("STEPUP_BENCH_WITH").unwrap_or_default();
     let tried = tried.split_whitespace().filter_map(|setting| setting.split_once('='));
     let environment: Vec<(&str, &str)> = role.environment.iter().copied().chain(tried).collect();
-    let mut processor = stack.run_with(role.roles, &environment);
+    let mut processor = stack.run_program(role.program, role.roles, &environment);
     let mut redis = ground.redis.connect();
     let began = Instant::now();
     let (records, mut looks): (f64, Vec<Look>) = (role.records as f64, Vec::new());

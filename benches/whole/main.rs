@@ -4,6 +4,7 @@
 //! cargo bench --bench whole                                        # limits, evaluate, latency and dispatch
 //! cargo bench --bench whole -- limits evaluate --json speed.json   # some of them, and every figure in a file
 //! cargo bench --bench whole -- scale --write docs/cost.svg         # the cost of an event over events, tenants, customers
+//! STEPUP_BENCH_OTHER=<a build> cargo bench --bench whole -- compare   # this build and another in alternation
 //! ```
 //!
 //! `STEPUP_BENCH_EVENTS` sets how many events (1,000,000), `STEPUP_BENCH_WITH` what else stands in the environment of a
@@ -27,6 +28,7 @@ mod stack;
 
 mod arguments;
 mod catch_up;
+mod compare;
 mod customers;
 mod dispatch;
 mod events;
@@ -81,6 +83,9 @@ fn main() {
     }
     if asked.any(&[Part::Scale]) {
         scale::measure(&ground, asked.events, asked.write.as_deref(), &mut figures);
+    }
+    if asked.any(&[Part::Compare]) {
+        compare::measure(&ground, asked.events);
     }
     verdict::print(&figures);
     if let Some(path) = &asked.json {

@@ -82,7 +82,7 @@ pub enum Timeliness {
 }
 
 /// A log that was read, judged: an answer for each bet asked about, and what need not be kept.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Judged {
     /// In the order of the question. `None`: the log does not hold that bet.
     pub reaches: Vec<Option<Reach>>,
@@ -92,22 +92,31 @@ pub struct Judged {
 
 /// Replays a log and judges each of `asked` as of the place where it first stands there.
 pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
+    let mut judged = Judged { reaches: Vec::with_capacity(asked.len()), window: Window::default() };
+    judge_into(&mut judged, log, asked, rule);
+    judged
+}
+
+/// The same in the memory of an earlier judgment. The answers come behind those that are there already.
+pub fn judge_into(judged: &mut Judged, log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) {
     let log = log.into_iter();
-    let mut window = Window::for_about(log.size_hint().0);
-    let mut reaches = vec![None; asked.len()];
+    let Judged { reaches, window } = judged;
+    window.begin(log.size_hint().0);
+    let first = reaches.len();
+    reaches.resize(first + asked.len(), None);
+    let reaches = &mut reaches[first..];
     let mut open = Open::of(asked);
     for bet in log {
         let standing = window.arrive(bet, rule);
-        open.answer(&bet, &mut reaches, || window.reach(bet, standing, rule));
+        open.answer(&bet, reaches, || window.reach(bet, standing, rule));
     }
-    Judged { reaches, window }
 }
 
 /// The bets asked about that did not come up in the log yet.
 enum Open<'a> {
     /// Of one customer hardly ever more than a few bets come together.
     Few(&'a [Bet]),
-    Many(HashMap<(u64, u32), Vec<usize>, BuildHasherDefault<Folded>>),
+    Many(HashMap<(u64, u32), Vec<usize>, HashedAlready>),
 }
 
 impl<'a> Open<'a> {
@@ -157,7 +166,7 @@ pub fn as_of(log: &[Bet], asked: &Bet, rule: &WindowRule) -> Option<Vec<Bet>> {
     for bet in &log[..place] {
         window.arrive(*bet, rule);
     }
-    let mut judged_by = window.into_kept();
+    let mut judged_by = window.kept();
     judged_by.push(log[place]);
     Some(judged_by)
 }
@@ -170,13 +179,30 @@ pub struct Window {
     kept: VecDeque<Kept>,
     /// Place in the order of arrival, by id, of every bet kept; only where there were ever too many to look through.
     places: Option<Box<Places>>,
+    seen: Seen,
     arrivals: u32,
 }
 
-type Places = HashMap<u64, u32, BuildHasherDefault<Folded>>;
+/// Which ids may have come: of one that it does not know none did. One bit for each id of what is kept, and maybe more.
+#[derive(Debug, Default)]
+struct Seen([u64; 2]);
+
+impl Seen {
+    /// Whether the id may have come. It has from now on.
+    fn note(&mut self, id: u64) -> bool {
+        let (part, bit) = (&mut self.0[(id >> 6) as usize & 1], 1 << (id & 63));
+        let may_have_come = *part & bit != 0;
+        *part |= bit;
+        may_have_come
+    }
+}
+
+type Places = HashMap<u64, u32, HashedAlready>;
 
 /// So many bets are looked through as fast as an index is asked.
 const LOOKED_THROUGH: usize = 32;
+/// Where no more are left, what was seen is told anew.
+const FEW_LEFT: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 struct Kept {
@@ -203,11 +229,13 @@ impl Window {
         self.reach(bet, standing, rule)
     }
 
-    /// A window to which about so many bets come.
-    fn for_about(bets: usize) -> Self {
-        let places = (bets > LOOKED_THROUGH)
-            .then(|| Box::new(Places::with_capacity_and_hasher(bets, BuildHasherDefault::default())));
-        Self { kept: VecDeque::with_capacity(bets), places, arrivals: 0 }
+    /// Forgets everything, for about so many bets to come.
+    fn begin(&mut self, bets: usize) {
+        self.kept.clear();
+        self.kept.reserve(bets);
+        self.places =
+            (bets > LOOKED_THROUGH).then(|| Box::new(Places::with_capacity_and_hasher(bets, HashedAlready::default())));
+        (self.seen, self.arrivals) = (Seen::default(), 0);
     }
 
     /// The newest bet's time.
@@ -245,7 +273,8 @@ impl Window {
                     None
                 }
             },
-            None => self.kept.iter().find(|kept| kept.bet.id == id).map(|kept| kept.place),
+            None if self.seen.note(id) => self.kept.iter().find(|kept| kept.bet.id == id).map(|kept| kept.place),
+            None => None,
         }
     }
 
@@ -273,6 +302,12 @@ impl Window {
         for bet in self.kept.drain(..dropped) {
             if let Some(places) = &mut self.places {
                 places.remove(&bet.bet.id);
+            }
+        }
+        if self.kept.len() <= FEW_LEFT {
+            self.seen = Seen::default();
+            for kept in &self.kept {
+                self.seen.note(kept.bet.id);
             }
         }
         dropped
@@ -314,12 +349,13 @@ impl Window {
     }
 
     /// The bets that it keeps, in order of arrival.
-    pub fn into_kept(self) -> Vec<Bet> {
-        let mut kept = Vec::from(self.kept);
+    pub fn kept(&self) -> Vec<Bet> {
         // Bets that came in the order of their times stand in the order of arrival already.
-        if !kept.is_sorted_by_key(|kept| kept.place) {
-            kept.sort_unstable_by_key(|kept| kept.place);
+        if self.kept.iter().is_sorted_by_key(|kept| kept.place) {
+            return self.kept.iter().map(|kept| kept.bet).collect();
         }
+        let mut kept: Vec<Kept> = self.kept.iter().copied().collect();
+        kept.sort_unstable_by_key(|kept| kept.place);
         kept.into_iter().map(|kept| kept.bet).collect()
     }
 }
@@ -361,9 +397,12 @@ fn whole_minutes(span: i64) -> u32 {
     u32::try_from(minutes.max(1)).unwrap_or(u32::MAX)
 }
 
-/// Keys here are hashes already; they need no second hashing, only folding.
-#[derive(Default)]
-struct Folded(u64);
+/// For keys that are hashes: they need no second hashing, only folding.
+pub type HashedAlready = BuildHasherDefault<Folded>;
+
+/// See [`HashedAlready`].
+#[derive(Debug, Default)]
+pub struct Folded(u64);
 
 impl Hasher for Folded {
     fn finish(&self) -> u64 {
@@ -374,6 +413,12 @@ impl Hasher for Folded {
         for byte in bytes {
             self.write_u64(u64::from(*byte));
         }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "halves of a hash")]
+    fn write_u128(&mut self, number: u128) {
+        self.write_u64((number >> 64) as u64);
+        self.write_u64(number as u64);
     }
 
     fn write_u32(&mut self, number: u32) {

@@ -449,7 +449,7 @@ proptest! {
         let later: Vec<Bet> = further.iter().filter(|bet| !read.contains(bet)).copied().collect();
         let whole: Vec<Bet> = read.iter().chain(&later).copied().collect();
         let kept = kept_by(judge(read.iter().copied(), &[], &rule));
-        prop_assert_eq!(&judge(kept.iter().copied(), &[], &rule).window.into_kept(), &kept);
+        prop_assert_eq!(&judge(kept.iter().copied(), &[], &rule).window.kept(), &kept);
         let compacted: Vec<Bet> = kept.into_iter().chain(later.iter().copied()).collect();
         prop_assert_eq!(parts(judge(compacted, &later, &rule)), parts(judge(whole, &later, &rule)));
     }
@@ -474,9 +474,9 @@ proptest! {
 }
 
 fn kept_by(judged: Judged) -> Vec<Bet> {
-    judged.window.into_kept()
+    judged.window.kept()
 }
 
 fn parts(judged: Judged) -> (Vec<Option<Reach>>, Vec<Bet>) {
-    (judged.reaches, judged.window.into_kept())
+    (judged.reaches, judged.window.kept())
 }

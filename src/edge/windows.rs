@@ -3,18 +3,67 @@
 use std::future::Future;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::StoreError;
 use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::window::Bet;
+use crate::wire::window::customer_key;
 
-/// This batch's bets of one customer, in order of arrival.
+/// This batch's bets of one customer.
 #[derive(Debug, Clone)]
 pub struct CustomerBets {
     pub tenant: TenantId,
     pub customer: CustomerId,
-    pub bets: Vec<Bet>,
+    /// The hash of the two, by which the log is known.
+    pub key: u128,
+    /// In order of arrival; hardly ever more than one.
+    pub bets: SmallVec<[Bet; 1]>,
     /// How long the log must outlive this call.
     pub ttl: Duration,
+}
+
+impl CustomerBets {
+    pub fn new(tenant: TenantId, customer: CustomerId, bets: impl IntoIterator<Item = Bet>, ttl: Duration) -> Self {
+        let key = customer_key(&tenant, &customer);
+        Self { tenant, customer, key, bets: bets.into_iter().collect(), ttl }
+    }
+}
+
+/// The logs of a batch's customers, each in order of arrival, in one piece of memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Logs {
+    bets: Vec<Bet>,
+    /// Where each log ends.
+    ends: Vec<usize>,
+}
+
+impl Logs {
+    pub fn with_room(logs: usize, bets: usize) -> Self {
+        Self { bets: Vec::with_capacity(bets), ends: Vec::with_capacity(logs) }
+    }
+
+    pub fn push(&mut self, log: impl IntoIterator<Item = Bet>) {
+        self.bets.extend(log);
+        self.ends.push(self.bets.len());
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn get(&self, place: usize) -> Option<&[Bet]> {
+        let start = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.bets.get(start..*self.ends.get(place)?)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[Bet]> {
+        (0..self.len()).filter_map(|place| self.get(place))
+    }
 }
 
 /// A log that holds much that is dead, and what is to stay of it.
@@ -32,13 +81,14 @@ pub struct Compaction {
 pub trait Windows: Send + Sync {
     /// Appends each customer's bets to its log and reads the log back: one round trip for the whole batch (on a
     /// cluster one for each bucket present, side by side), and one more for logs to which somebody else has written
-    /// since they were known. Compactions go along in the first round trip, before the appends; one whose log has changed its beginning does nothing. The answer has one log a customer, in the order
-    /// of the question, each in order of arrival. A customer appears at most once in `batch`.
+    /// since they were known. Compactions go along in the first round trip, before the appends; one whose log has changed
+    /// its beginning does nothing. The answer has one log a customer, in the order of the question. A customer appears at
+    /// most once in `batch`.
     ///
     /// Appending twice does no harm: of two records with one id and arrival the first counts.
     fn record(
         &self,
         batch: &[CustomerBets],
         compactions: &[Compaction],
-    ) -> impl Future<Output = Result<Vec<Vec<Bet>>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Logs, StoreError>> + Send;
 }

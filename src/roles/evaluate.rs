@@ -22,7 +22,6 @@ use crate::domain::ids::TenantId;
 use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::{ActivityType, Trigger};
-use crate::domain::window::Bet;
 use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::consumer::Progress;
@@ -30,7 +29,7 @@ use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::kafka::records::{Batch, Record};
 use crate::edge::preferences::{PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
-use crate::edge::windows::Windows;
+use crate::edge::windows::{Logs, Windows};
 use crate::failpoint::{self, Step};
 use crate::metrics::{HeldReason, Metrics};
 use crate::traces::Traces;
@@ -98,7 +97,7 @@ struct Recorded {
     /// Its bets, as they were told to the store.
     told: Arc<Told>,
     /// What the store answered to them, until they are judged.
-    logs: Vec<Vec<Bet>>,
+    logs: Logs,
     windowed: Windowed,
     /// When its bets were recorded.
     since: Instant,
@@ -160,7 +159,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             unknown_types,
             given_up: Vec::new(),
             told: Arc::default(),
-            logs: Vec::new(),
+            logs: Logs::default(),
             windowed: Windowed::default(),
             since: Instant::now(),
             taken,

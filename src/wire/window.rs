@@ -42,7 +42,7 @@ pub fn encode(bet: &Bet, log: &mut Vec<u8>) {
 
 /// Reads a whole log, in order of arrival. Bytes beyond whole records stand before the first, and are 0: their number is the
 /// log's generation, which changes when it is rewritten. So its length tells what it holds as long as nobody else appends.
-pub fn decode_log(log: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
+pub fn decode_log(log: &[u8]) -> Result<impl ExactSizeIterator<Item = Bet>, BrokenLog> {
     let (filler, records) = log.split_at(log.len() % BET_BYTES);
     if filler.iter().any(|byte| *byte != 0) {
         return Err(BrokenLog { length: log.len(), record: BET_BYTES });
@@ -51,7 +51,7 @@ pub fn decode_log(log: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
 }
 
 /// Reads records that stand by themselves.
-pub fn decode_bets(records: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
+pub fn decode_bets(records: &[u8]) -> Result<impl ExactSizeIterator<Item = Bet>, BrokenLog> {
     let (whole, rest) = records.as_chunks::<BET_BYTES>();
     if !rest.is_empty() {
         return Err(BrokenLog { length: records.len(), record: BET_BYTES });
@@ -61,7 +61,7 @@ pub fn decode_bets(records: &[u8]) -> Result<Vec<Bet>, BrokenLog> {
         id: unsigned(id),
         arrival: u32::from_be_bytes([*a0, *a1, *a2, *a3]),
     };
-    Ok(whole.iter().map(bet).collect())
+    Ok(whole.iter().map(bet))
 }
 
 /// One claim as it is stored.
@@ -210,14 +210,18 @@ mod tests {
     #[test]
     fn a_length_that_is_no_whole_number_of_records_is_broken() {
         for length in [1, 17, 19, 35] {
-            assert_eq!(decode_log(&vec![1; length]), Err(BrokenLog { length, record: 18 }));
-            assert_eq!(decode_bets(&vec![0; length]), Err(BrokenLog { length, record: 18 }));
+            assert_eq!(read(decode_log(&vec![1; length])), Err(BrokenLog { length, record: 18 }));
+            assert_eq!(read(decode_bets(&vec![0; length])), Err(BrokenLog { length, record: 18 }));
         }
         for length in [1, 13, 15] {
             assert_eq!(decode_claims(&vec![0; length]), Err(BrokenLog { length, record: 14 }));
         }
-        assert_eq!(decode_log(&[]), Ok(Vec::new()));
+        assert_eq!(read(decode_log(&[])), Ok(Vec::new()));
         assert_eq!(decode_claims(&[]), Ok(Vec::new()));
+    }
+
+    fn read(log: Result<impl Iterator<Item = Bet>, BrokenLog>) -> Result<Vec<Bet>, BrokenLog> {
+        log.map(Iterator::collect)
     }
 
     fn hex(bytes: &[u8]) -> String {
@@ -235,8 +239,8 @@ mod tests {
             let claims: Vec<Claim> = bets.iter().map(|bet| Claim { at: bet.at, event: bet.id }).collect();
             let mut log = vec![0; generation];
             bets.iter().for_each(|bet| encode(bet, &mut log));
-            prop_assert_eq!(decode_bets(&log[generation..]), Ok(bets.clone()));
-            prop_assert_eq!(decode_log(&log), Ok(bets));
+            prop_assert_eq!(read(decode_bets(&log[generation..])), Ok(bets.clone()));
+            prop_assert_eq!(read(decode_log(&log)), Ok(bets));
             prop_assert_eq!(decode_claims(&claims.iter().flat_map(encode_claim).collect::<Vec<_>>()), Ok(claims));
         }
     }

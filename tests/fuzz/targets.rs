@@ -315,7 +315,7 @@ pub(crate) fn window_log() -> Target {
             return false;
         };
         let mut again = vec![0; input.len() % window::BET_BYTES];
-        bets.iter().for_each(|bet| window::encode(bet, &mut again));
+        bets.for_each(|bet| window::encode(&bet, &mut again));
         assert_eq!(again, input);
         true
     }

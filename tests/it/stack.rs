@@ -148,9 +148,15 @@ impl Stack {
 
     /// The same with these variables in its environment.
     pub fn run_with(&self, roles: &str, env: &[(&str, &str)]) -> Processor {
+        self.run_program(env!("CARGO_BIN_EXE_stepup"), roles, env)
+    }
+
+    /// The same of another build.
+    pub fn run_program(&self, program: &str, roles: &str, env: &[(&str, &str)]) -> Processor {
         let port = free_port();
         let config = self.config(port);
-        let process = StepupProcess::start(&["run", "--config", &config, "--roles", roles], env);
+        let args = ["run", "--config", &config, "--roles", roles];
+        let process = StepupProcess::start_program(program, &args, env);
         Processor { process, pages: format!("http://127.0.0.1:{port}") }
     }
 

@@ -16,7 +16,9 @@ use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::outcomes::EarlierAttempt;
 use stepup::edge::quotas::Places;
 
-use crate::given::{Store, ask, bets, command, compaction, control, customer, minute_of, of, tenant};
+use crate::given::{
+    Logged as _, Store, ask, bets, command, compaction, control, customer, minute_of, of, of_tenant, tenant,
+};
 use crate::server::Redis;
 
 /// Every case as a test of the memory form and of the Redis form, and all of them in a row for other forms.
@@ -66,30 +68,29 @@ cases!(
 );
 
 async fn a_log_is_read_back_in_order_of_arrival<S: Store>(store: S) {
-    assert_eq!(store.record(&[], &[]).await.unwrap(), Vec::<Vec<_>>::new());
-    assert_eq!(store.record(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
-    assert_eq!(store.record(&[of("a", [5, 3])], &[]).await.unwrap(), [bets([5, 3])]);
-    assert_eq!(store.record(&[of("a", [4])], &[]).await.unwrap(), [bets([5, 3, 4])]);
-    assert_eq!(store.record(&[of("a", [])], &[]).await.unwrap(), [bets([5, 3, 4])]);
+    assert_eq!(store.logs(&[], &[]).await.unwrap(), Vec::<Vec<_>>::new());
+    assert_eq!(store.logs(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
+    assert_eq!(store.logs(&[of("a", [5, 3])], &[]).await.unwrap(), [bets([5, 3])]);
+    assert_eq!(store.logs(&[of("a", [4])], &[]).await.unwrap(), [bets([5, 3, 4])]);
+    assert_eq!(store.logs(&[of("a", [])], &[]).await.unwrap(), [bets([5, 3, 4])]);
 }
 
 async fn the_same_batch_twice_stands_twice<S: Store>(store: S) {
     for want in [bets([1, 2]), bets([1, 2, 1, 2])] {
-        assert_eq!(store.record(&[of("a", [1, 2])], &[]).await.unwrap(), [want]);
+        assert_eq!(store.logs(&[of("a", [1, 2])], &[]).await.unwrap(), [want]);
     }
 }
 
 async fn customers_of_two_tenants_and_many_buckets_are_kept_apart<S: Store>(store: S) {
     let mut batch: Vec<_> = (0..300).map(|number| of(&format!("customer {number}"), [number, number + 1])).collect();
-    batch.push(of("customer 0", [1_000]));
-    batch.last_mut().unwrap().tenant = tenant("other");
-    let want: Vec<_> = batch.iter().map(|bets| bets.bets.clone()).collect();
-    assert_eq!(store.record(&batch, &[]).await.unwrap(), want);
+    batch.push(of_tenant("other", "customer 0", [1_000]));
+    let want: Vec<_> = batch.iter().map(|bets| bets.bets.to_vec()).collect();
+    assert_eq!(store.logs(&batch, &[]).await.unwrap(), want);
     for bets in &mut batch {
         bets.bets.clear();
     }
     batch.reverse();
-    assert_eq!(store.record(&batch, &[]).await.unwrap(), want.into_iter().rev().collect::<Vec<_>>());
+    assert_eq!(store.logs(&batch, &[]).await.unwrap(), want.into_iter().rev().collect::<Vec<_>>());
 }
 
 async fn two_writers_lose_nothing_and_each_finds_its_own_in_order<S: Store>(store: S) {
@@ -97,14 +98,14 @@ async fn two_writers_lose_nothing_and_each_finds_its_own_in_order<S: Store>(stor
         let store = store.clone();
         async move {
             for number in first..first + 20 {
-                let logs = store.record(&[of("a", [number])], &[]).await.unwrap();
+                let logs = store.logs(&[of("a", [number])], &[]).await.unwrap();
                 let own: Vec<_> = logs[0].iter().copied().filter(|bet| bets(first..first + 20).contains(bet)).collect();
                 assert_eq!(own, bets(first..=number));
             }
         }
     };
     tokio::join!(writer(100), writer(200));
-    let log: BTreeSet<_> = store.record(&[of("a", [])], &[]).await.unwrap()[0].iter().map(|bet| bet.arrival).collect();
+    let log: BTreeSet<_> = store.logs(&[of("a", [])], &[]).await.unwrap()[0].iter().map(|bet| bet.arrival).collect();
     assert_eq!(log, (100..120).chain(200..220).collect());
 }
 
@@ -119,13 +120,13 @@ async fn a_compaction_replaces_the_beginning_that_was_read<S: Store>(store: S) {
         ("nothing read", vec![1], compaction("nothing read", [], [2]), vec![3], vec![1, 3]),
         ("reordered", vec![1, 2, 3], compaction("reordered", [1, 2, 3], [3, 1]), vec![], vec![3, 1]),
     ] {
-        store.record(&[of(name, stored)], &[]).await.unwrap();
-        let logs = store.record(&[of(name, appended)], std::slice::from_ref(&compaction)).await.unwrap();
+        store.logs(&[of(name, stored)], &[]).await.unwrap();
+        let logs = store.logs(&[of(name, appended)], std::slice::from_ref(&compaction)).await.unwrap();
         assert_eq!(logs, [bets(want.clone())], "{name}");
         // Told once more, as after a lost answer, it changes nothing that it did not change before.
         if !want.is_empty() && !compaction.read.is_empty() {
-            store.record(&[], &[compaction]).await.unwrap();
-            assert_eq!(store.record(&[of(name, [])], &[]).await.unwrap(), [bets(want)], "{name} again");
+            store.logs(&[], &[compaction]).await.unwrap();
+            assert_eq!(store.logs(&[of(name, [])], &[]).await.unwrap(), [bets(want)], "{name} again");
         }
     }
 }
@@ -292,8 +293,8 @@ async fn a_peek_tells_what_is_kept_of_each_customer<S: Store>(store: S) {
     let (acme, a, b) = (tenant("acme"), customer("a"), customer("b"));
     assert_eq!(store.peek_window(&acme, &a).await.unwrap(), []);
     assert_eq!(store.peek_claims(&acme, &a, Trigger::Login).await.unwrap(), []);
-    store.record(&[of("a", [5, 3]), of("b", [9])], &[]).await.unwrap();
-    store.record(&[of("a", [4])], &[]).await.unwrap();
+    store.logs(&[of("a", [5, 3]), of("b", [9])], &[]).await.unwrap();
+    store.logs(&[of("a", [4])], &[]).await.unwrap();
     for ask in [ask("a", 1, 0, Take), ask("a", 2, 5, Take), ask("a", 3, 10, Take), ask("a", 4, 30, Look)] {
         store.settle(&[ask]).await.unwrap();
     }
@@ -370,9 +371,8 @@ async fn a_customer_is_forgotten_in_every_scope_and_no_other_is<S: Store>(store:
     assert_eq!(store.forget(&acme, &a).await.unwrap(), Kept::default());
     for scope in Scope::ALL {
         let scoped = store.scoped(scope);
-        let mut elsewhere = of("a", [3]);
-        elsewhere.tenant = tenant("other");
-        scoped.record(&[of("a", [1, 2]), of("b", [1]), elsewhere], &[]).await.unwrap();
+        let elsewhere = of_tenant("other", "a", [3]);
+        scoped.logs(&[of("a", [1, 2]), of("b", [1]), elsewhere], &[]).await.unwrap();
         let mut deposit = ask("a", 1, 0, Take);
         deposit.trigger = Trigger::Deposit;
         scoped.settle(&[ask("a", 1, 0, Take), deposit, ask("b", 1, 0, Take)]).await.unwrap();
@@ -387,7 +387,7 @@ async fn a_customer_is_forgotten_in_every_scope_and_no_other_is<S: Store>(store:
     assert_eq!(asked.forget(&acme, &a).await.unwrap(), Kept::default());
     for scope in Scope::ALL {
         let scoped = store.scoped(scope);
-        assert_eq!(scoped.record(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
+        assert_eq!(scoped.logs(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
         assert_eq!(scoped.settle(&[ask("a", 2, 1, Look)]).await.unwrap(), [Free]);
         assert_eq!(scoped.settle(&[ask("b", 1, 0, Look)]).await.unwrap(), [Held]);
         assert_eq!(scoped.peek_window(&tenant("other"), &a).await.unwrap(), bets([3]));

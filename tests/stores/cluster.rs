@@ -9,10 +9,9 @@ use stepup::domain::claim::Intent::Take;
 use stepup::edge::StoreError;
 use stepup::edge::claims::Claims as _;
 use stepup::edge::redis::{RedisSettings, RedisStore, Servers};
-use stepup::edge::windows::Windows as _;
 
 use crate::cases;
-use crate::given::{ask, of, once_up};
+use crate::given::{Logged as _, ask, of, once_up};
 use crate::server::{Process, free_port};
 
 struct Cluster {
@@ -67,7 +66,7 @@ async fn a_cluster_passes_the_same_cases_and_survives_lost_scripts_and_a_lost_no
     let mut cluster = Cluster::start();
     let store = cluster.store("x");
     let many: Vec<_> = (0..300).map(|number| of(&format!("customer {number}"), [number])).collect();
-    once_up(async || store.record(&many, &[]).await).await;
+    once_up(async || store.logs(&many, &[]).await).await;
     assert_eq!(once_up(async || store.ping().await).await.maxmemory_policy.as_deref(), Some("noeviction"));
 
     cases::all(|name| cluster.store(name)).await;
@@ -80,7 +79,7 @@ async fn a_cluster_passes_the_same_cases_and_survives_lost_scripts_and_a_lost_no
     assert_eq!(once_up(async || store.settle(&asks).await).await, [Held; 300]);
 
     let single = RedisStore::new(RedisSettings::new(Servers::Single { url: cluster.url(0) }));
-    let error = single.record(&many, &[]).await.unwrap_err();
+    let error = single.logs(&many, &[]).await.unwrap_err();
     assert!(error.to_string().contains("is a node of a cluster"), "{error}");
 
     cluster.nodes[1].kill();

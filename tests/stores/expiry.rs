@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use redis::AsyncCommands as _;
-use stepup::edge::windows::{CustomerBets, Windows as _};
+use stepup::edge::windows::CustomerBets;
 
-use crate::given::{HOUR, bets, of};
+use crate::given::{HOUR, Logged as _, bets, of};
 use crate::server::Redis;
 
 async fn left(server: &Redis) -> Duration {
@@ -19,11 +19,11 @@ async fn a_window_outlives_its_last_bet_by_what_was_asked_for() {
     let server = Redis::shared();
     let store = server.store("x");
     for number in 1..4 {
-        store.record(&[of("a", [number])], &[]).await.unwrap();
+        store.logs(&[of("a", [number])], &[]).await.unwrap();
         assert!(left(&server).await >= HOUR, "bet {number}");
     }
     let longer = CustomerBets { ttl: HOUR * 3, ..of("a", [4]) };
-    store.record(&[longer], &[]).await.unwrap();
+    store.logs(&[longer], &[]).await.unwrap();
     assert!(left(&server).await >= HOUR * 3);
 }
 
@@ -31,14 +31,14 @@ async fn a_window_outlives_its_last_bet_by_what_was_asked_for() {
 async fn a_window_that_somebody_deleted_does_not_come_back_for_ever() {
     let server = Redis::shared();
     let store = server.store("x");
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     let keys = server.keys("x").await;
     let _: () = server.plain().await.del(&keys).await.unwrap();
-    assert_eq!(store.record(&[of("a", [2])], &[]).await.unwrap(), [bets([2])]);
+    assert_eq!(store.logs(&[of("a", [2])], &[]).await.unwrap(), [bets([2])]);
     assert!(left(&server).await >= HOUR);
     // Read while it was away, it is remembered as lasting; the next bet finds out.
     let _: () = server.plain().await.del(&keys).await.unwrap();
-    assert_eq!(store.record(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
-    store.record(&[of("a", [3, 4])], &[]).await.unwrap();
+    assert_eq!(store.logs(&[of("a", [])], &[]).await.unwrap(), [vec![]]);
+    store.logs(&[of("a", [3, 4])], &[]).await.unwrap();
     assert!(left(&server).await >= HOUR);
 }

@@ -14,9 +14,8 @@ use stepup::edge::claims::Claims as _;
 use stepup::edge::controls::{Switchboard as _, Written};
 use stepup::edge::outcomes::Outcomes as _;
 use stepup::edge::redis::{RedisSettings, RedisStore, Servers};
-use stepup::edge::windows::Windows as _;
 
-use crate::given::{ask, bets, command, compaction, control, minute_of, of, once_up, tenant};
+use crate::given::{Logged as _, ask, bets, command, compaction, control, minute_of, of, once_up, tenant};
 use crate::server::Redis;
 
 fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
@@ -33,8 +32,8 @@ fn broken<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
 #[tokio::test]
 async fn nothing_is_asked_of_a_store_before_its_first_call() {
     let unused = RedisStore::new(RedisSettings::new(Servers::Single { url: "redis://127.0.0.1:1".to_owned() }));
-    assert_eq!(unused.record(&[], &[]).await.unwrap(), Vec::<Vec<_>>::new());
-    assert!(is_unavailable(&unused.record(&[of("a", [1])], &[]).await));
+    assert_eq!(unused.logs(&[], &[]).await.unwrap(), Vec::<Vec<_>>::new());
+    assert!(is_unavailable(&unused.logs(&[of("a", [1])], &[]).await));
 }
 
 #[tokio::test]
@@ -46,7 +45,7 @@ async fn a_store_says_what_it_is_and_how_long_its_calls_take() {
     let facts = store.ping().await.unwrap();
     assert!(facts.version.split('.').count() == 3, "{facts:?}");
     assert_eq!(facts.maxmemory_policy.as_deref(), Some("allkeys-lru"));
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     let heard = heard.lock().unwrap();
     assert_eq!(heard.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["ping", "record"]);
     assert!(heard.iter().all(|(_, took)| *took > Duration::ZERO));
@@ -57,7 +56,7 @@ async fn a_key_of_another_type_is_broken_and_stays_as_it_is() {
     let server = Redis::shared();
     let store = server.store("x");
     let mut plain = server.plain().await;
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     store.settle(&[ask("a", 1, 0, Take)]).await.unwrap();
     store.fix(command(1), b"record").await.unwrap();
     store.doubt(&tenant("a"), minute_of(0)).await.unwrap();
@@ -68,8 +67,8 @@ async fn a_key_of_another_type_is_broken_and_stays_as_it_is() {
         let _: () = plain.hset(key, "field", "value").await.unwrap();
     }
     for sentence in [
-        broken(store.record(&[of("a", [2])], &[]).await),
-        broken(store.record(&[], &[compaction("a", [1], [])]).await),
+        broken(store.logs(&[of("a", [2])], &[]).await),
+        broken(store.logs(&[], &[compaction("a", [1], [])]).await),
         broken(store.settle(&[ask("a", 2, 60, Take)]).await),
         broken(store.fixed(&[command(1)]).await),
         broken(store.fix(command(1), b"other").await),
@@ -90,12 +89,12 @@ async fn a_string_of_another_length_is_broken() {
     let server = Redis::shared();
     let store = server.store("x");
     let mut plain = server.plain().await;
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     store.settle(&[ask("a", 1, 0, Take)]).await.unwrap();
     for key in server.keys("x").await {
         let _: () = plain.append(key, "!").await.unwrap();
     }
-    let sentence = broken(store.record(&[of("a", [])], &[]).await);
+    let sentence = broken(store.logs(&[of("a", [])], &[]).await);
     assert!(sentence.starts_with("record bets in their windows") && sentence.contains("19 bytes"), "{sentence}");
     let sentence = broken(store.settle(&[ask("a", 2, 60, Take)]).await);
     assert!(sentence.starts_with("settle claims") && sentence.contains("no whole number"), "{sentence}");
@@ -109,10 +108,10 @@ async fn forgotten_scripts_are_loaded_again() {
         let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut server.plain().await).await.unwrap();
         assert_eq!(store.settle(&[ask("a", 1, 0, Take)]).await.unwrap(), [if round == 0 { Free } else { Held }]);
     }
-    store.record(&[of("a", [1, 2, 3])], &[]).await.unwrap();
+    store.logs(&[of("a", [1, 2, 3])], &[]).await.unwrap();
     let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut server.plain().await).await.unwrap();
     // The bet went in with the first try, before the script was missed, and again with the second.
-    let logs = store.record(&[of("a", [4]), of("b", [5])], &[compaction("a", [1, 2, 3], [3])]).await.unwrap();
+    let logs = store.logs(&[of("a", [4]), of("b", [5])], &[compaction("a", [1, 2, 3], [3])]).await.unwrap();
     assert_eq!(logs, [bets([3, 4, 4]), bets([5, 5])]);
 }
 
@@ -125,7 +124,7 @@ async fn a_killed_server_is_unavailable_and_a_restarted_one_is_found_again() {
         server.process().kill();
         for _ in 0..3 {
             assert!(is_unavailable(&store.settle(&[ask("a", 1, 0, Take)]).await));
-            assert!(is_unavailable(&store.record(&[of("a", [1])], &[]).await));
+            assert!(is_unavailable(&store.logs(&[of("a", [1])], &[]).await));
             assert!(is_unavailable(&store.ping().await));
         }
         server.process().start_again();
@@ -140,16 +139,16 @@ async fn a_frozen_server_is_unavailable_in_time() {
     settings.response_timeout = Duration::from_millis(300);
     settings.connect_timeout = Duration::from_millis(300);
     let store = RedisStore::new(settings);
-    once_up(async || store.record(&[of("a", [1])], &[]).await).await;
+    once_up(async || store.logs(&[of("a", [1])], &[]).await).await;
     server.process().signal("-STOP");
     let started = Instant::now();
-    assert!(is_unavailable(&store.record(&[of("a", [2])], &[]).await));
+    assert!(is_unavailable(&store.logs(&[of("a", [2])], &[]).await));
     let batch = [of("a", [3])];
-    let many = (0..50).map(|_| store.record(&batch, &[]));
+    let many = (0..50).map(|_| store.logs(&batch, &[]));
     assert!(futures_util::future::join_all(many).await.iter().all(is_unavailable));
     assert!(started.elapsed() < Duration::from_secs(5), "all who wait share one attempt to connect");
     server.process().signal("-CONT");
-    once_up(async || store.record(&[of("a", [])], &[]).await).await;
+    once_up(async || store.logs(&[of("a", [])], &[]).await).await;
 }
 
 #[tokio::test]
@@ -211,7 +210,7 @@ async fn a_user_without_permission_is_broken_and_without_config_has_no_policy() 
     settings.password = Some(SecretString::from("secret"));
     let store = RedisStore::new(settings);
     assert_eq!(store.ping().await.unwrap().maxmemory_policy, None);
-    let sentence = broken(store.record(&[of("a", [1])], &[]).await);
+    let sentence = broken(store.logs(&[of("a", [1])], &[]).await);
     assert!(sentence.contains("lacks a permission"), "{sentence}");
 }
 
@@ -220,14 +219,14 @@ async fn a_server_out_of_memory_is_unavailable_until_it_has_room() {
     let server = Redis::own(&[]);
     let store = server.store("x");
     let mut plain = server.plain().await;
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query_async(&mut plain).await.unwrap();
-    assert!(is_unavailable(&store.record(&[of("a", [2])], &[]).await));
+    assert!(is_unavailable(&store.logs(&[of("a", [2])], &[]).await));
     assert!(is_unavailable(&store.settle(&[ask("a", 1, 0, Take)]).await));
     assert!(is_unavailable(&store.fix(command(1), b"record").await));
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("0").query_async(&mut plain).await.unwrap();
     assert_eq!(store.settle(&[ask("a", 1, 0, Take)]).await.unwrap(), [Free]);
-    assert_eq!(store.record(&[of("a", [3])], &[]).await.unwrap(), [bets([1, 3])]);
+    assert_eq!(store.logs(&[of("a", [3])], &[]).await.unwrap(), [bets([1, 3])]);
 }
 
 #[tokio::test]

@@ -24,6 +24,18 @@ pub(crate) trait Store:
 }
 impl<S: Windows + Claims + Outcomes + Peek + Switchboard + Forget + Quotas + Scoped + Clone + 'static> Store for S {}
 
+/// The windows' logs as lists.
+pub(crate) trait Logged: Windows {
+    fn logs(
+        &self,
+        batch: &[CustomerBets],
+        compactions: &[Compaction],
+    ) -> impl Future<Output = Result<Vec<Vec<Bet>>, StoreError>> + Send {
+        async move { Ok(self.record(batch, compactions).await?.iter().map(<[Bet]>::to_vec).collect()) }
+    }
+}
+impl<W: Windows> Logged for W {}
+
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(crate) fn tenant(name: &str) -> TenantId {
@@ -43,7 +55,11 @@ pub(crate) fn bets(numbers: impl IntoIterator<Item = u64>) -> Vec<Bet> {
 }
 
 pub(crate) fn of(name: &str, numbers: impl IntoIterator<Item = u64>) -> CustomerBets {
-    CustomerBets { tenant: tenant("acme"), customer: customer(name), bets: bets(numbers), ttl: HOUR }
+    of_tenant("acme", name, numbers)
+}
+
+pub(crate) fn of_tenant(tenant: &str, name: &str, numbers: impl IntoIterator<Item = u64>) -> CustomerBets {
+    CustomerBets::new(self::tenant(tenant), customer(name), numbers.into_iter().map(bet), HOUR)
 }
 
 pub(crate) fn compaction(

@@ -8,9 +8,8 @@ use stepup::edge::claims::Claims as _;
 use stepup::edge::marks::{Era, Marked, Marks as _, Part, Watch};
 use stepup::edge::outcomes::Outcomes as _;
 use stepup::edge::redis::RedisStore;
-use stepup::edge::windows::Windows as _;
 
-use crate::given::{ask, command, of};
+use crate::given::{Logged as _, ask, command, of};
 use crate::server::Redis;
 
 fn number(number: u64) -> Era {
@@ -30,14 +29,14 @@ pub(crate) async fn a_loss_is_noticed_in_the_call_that_meets_it(
     let watch = Watch::default();
     let watched = store.watched(Part::Decisions, &watch);
     let batch: Vec<_> = (0..300).map(|customer| of(&format!("c{customer}"), [1])).collect();
-    assert!(is_lost(&watched.record(&batch, &[]).await), "nobody has filled it yet");
+    assert!(is_lost(&watched.logs(&batch, &[]).await), "nobody has filled it yet");
     assert_eq!(store.marked(Part::Decisions).await.unwrap(), Marked::Lost);
 
     assert!(store.begin_filling(Part::Decisions, number(7)).await.unwrap());
     assert!(!store.begin_filling(Part::Decisions, number(8)).await.unwrap(), "one fills at a time");
     assert!(store.begin_filling(Part::Outcomes, number(8)).await.unwrap(), "of each part");
     watch.begin(number(7));
-    assert!(is_lost(&watched.record(&batch, &[]).await), "what is being filled is not whole");
+    assert!(is_lost(&watched.logs(&batch, &[]).await), "what is being filled is not whole");
     assert!(watch.era().is_none());
     assert!(store.go_on_filling(Part::Decisions, number(7)).await.unwrap());
     assert!(!store.go_on_filling(Part::Decisions, number(9)).await.unwrap(), "that is somebody else's");
@@ -47,11 +46,11 @@ pub(crate) async fn a_loss_is_noticed_in_the_call_that_meets_it(
 
     watch.begin(number(7));
     store.prolong(Part::Decisions).await.unwrap();
-    assert_eq!(watched.record(&batch, &[]).await.unwrap().len(), 300);
+    assert_eq!(watched.logs(&batch, &[]).await.unwrap().len(), 300);
     assert_eq!(watched.settle(&[ask("c1", 1, 0, Take)]).await.unwrap().len(), 1);
     before().await;
     flush().await;
-    assert!(is_lost(&watched.record(&batch, &[]).await));
+    assert!(is_lost(&watched.logs(&batch, &[]).await));
     assert!(watch.era().is_none(), "and nothing is asked of it until it is filled");
     assert!(is_lost(&watched.settle(&[ask("c1", 1, 0, Take)]).await));
 

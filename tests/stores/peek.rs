@@ -10,9 +10,8 @@ use stepup::edge::StoreError;
 use stepup::edge::claims::Claims as _;
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::peek::Peek as _;
-use stepup::edge::windows::Windows as _;
 
-use crate::given::{HOUR, ask, bets, customer, of, tenant};
+use crate::given::{HOUR, Logged as _, ask, bets, customer, of, tenant};
 use crate::server::Redis;
 
 /// Every key with its value as the server dumps it, and its TTL in milliseconds.
@@ -31,7 +30,7 @@ async fn all(server: &Redis) -> BTreeMap<String, (Vec<u8>, i64)> {
 async fn a_look_writes_nothing_and_moves_no_ttl() {
     let server = Redis::own(&[]);
     let store = server.store("x");
-    store.record(&[of("a", [1, 2]), of("b", [3])], &[]).await.unwrap();
+    store.logs(&[of("a", [1, 2]), of("b", [3])], &[]).await.unwrap();
     store.settle(&[ask("a", 1, 0, Take), ask("b", 2, 0, Take)]).await.unwrap();
     let mut plain = server.plain().await;
     for (place, key) in server.keys("x").await.iter().enumerate() {
@@ -69,7 +68,7 @@ async fn a_look_writes_nothing_and_moves_no_ttl() {
 async fn in_memory_nothing_lives_longer_for_having_been_looked_at() {
     let store = MemoryStore::new();
     let (acme, a) = (tenant("acme"), customer("a"));
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     store.settle(&[ask("a", 1, 0, Take)]).await.unwrap();
     tokio::time::advance(HOUR - Duration::from_secs(1)).await;
     assert_eq!(store.peek_window(&acme, &a).await.unwrap(), bets([1]));
@@ -85,7 +84,7 @@ async fn in_memory_nothing_lives_longer_for_having_been_looked_at() {
 async fn what_is_not_ours_under_our_keys_is_broken() {
     let server = Redis::own(&[]);
     let store = server.store("x");
-    store.record(&[of("a", [1])], &[]).await.unwrap();
+    store.logs(&[of("a", [1])], &[]).await.unwrap();
     store.settle(&[ask("a", 1, 0, Take)]).await.unwrap();
     let mut plain = server.plain().await;
     for key in server.keys("x").await {

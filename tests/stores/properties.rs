@@ -12,9 +12,9 @@ use stepup::domain::window::Bet;
 use stepup::edge::claims::{Ask, Claims as _};
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::redis::RedisStore;
-use stepup::edge::windows::{Compaction, CustomerBets, Windows as _};
+use stepup::edge::windows::{Compaction, CustomerBets};
 
-use crate::given::{HOUR, customer, tenant};
+use crate::given::{HOUR, Logged as _, customer, tenant};
 use crate::server::Redis;
 
 /// Times that are stored exactly, many of them near each other.
@@ -110,11 +110,8 @@ fn logs_are_kept_alike() {
             let bets: Vec<_> = batch
                 .iter()
                 .enumerate()
-                .map(|(place, (bets, _))| CustomerBets {
-                    tenant: tenant("acme"),
-                    customer: customer(["a", "b", "c"][place]),
-                    bets: bets.clone(),
-                    ttl: HOUR,
+                .map(|(place, (bets, _))| {
+                    CustomerBets::new(tenant("acme"), customer(["a", "b", "c"][place]), bets.clone(), HOUR)
                 })
                 .collect();
             let compactions: Vec<_> = batch
@@ -127,8 +124,8 @@ fn logs_are_kept_alike() {
                     Some(Compaction { tenant, customer, read, kept, ttl: HOUR })
                 })
                 .collect();
-            let in_memory = memory.record(&bets, &compactions).await.unwrap();
-            logs = processes[process].record(&bets, &compactions).await.unwrap();
+            let in_memory = memory.logs(&bets, &compactions).await.unwrap();
+            logs = processes[process].logs(&bets, &compactions).await.unwrap();
             assert_eq!(in_memory, logs);
         }
     });

@@ -6,9 +6,8 @@ use stepup::edge::StoreError;
 use stepup::edge::claims::Claims as _;
 use stepup::edge::outcomes::Outcomes as _;
 use stepup::edge::redis::RedisStore;
-use stepup::edge::windows::Windows as _;
 
-use crate::given::{ask, command, of, once_up};
+use crate::given::{Logged as _, ask, command, of, once_up};
 use crate::server::{Process, Redis};
 
 fn waits<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> bool {
@@ -24,14 +23,14 @@ async fn what_no_replica_has_does_not_count_where_one_is_waited_for() {
     settings.wait_replicas = 1;
     let store = RedisStore::new(settings);
     let (batch, asks) = ([of("ann", [1, 2])], [ask("ann", 1, 0, Take)]);
-    assert!(waits(store.record(&batch, &[]).await), "there is none yet");
+    assert!(waits(store.logs(&batch, &[]).await), "there is none yet");
 
     let replica = Process::start(&["--replicaof", "127.0.0.1", &port]);
-    once_up(async || store.record(&batch, &[]).await).await;
+    once_up(async || store.logs(&batch, &[]).await).await;
     assert_eq!(once_up(async || store.settle(&asks).await).await, [ClaimAnswer::Free]);
 
     replica.signal("-STOP");
-    assert!(waits(store.record(&batch, &[]).await));
+    assert!(waits(store.logs(&batch, &[]).await));
     assert!(waits(store.settle(&asks).await));
     assert!(waits(store.fix(command(1), b"first").await));
     assert_eq!(store.fixed(&[command(1)]).await.unwrap(), [Some(b"first".to_vec())], "reading waits for nobody");

@@ -16,7 +16,7 @@ use crate::domain::window::Bet;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::outcomes::{DOUBTS_KEPT, EarlierAttempt, KEPT_FOR, MAX_DOUBTS, Outcomes};
 use crate::edge::peek::Peek;
-use crate::edge::windows::{Compaction, CustomerBets, Windows};
+use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
 use crate::edge::{Scope, Scoped, StoreError};
 
 /// Everything in memory, shared by its clones. Nothing outlives its TTL, and of each kind at most `capacity` keys are kept.
@@ -91,12 +91,14 @@ pub(super) struct State {
 }
 
 impl Windows for MemoryStore {
-    async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Vec<Vec<Bet>>, StoreError> {
+    async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Logs, StoreError> {
         let mut state = self.lock();
         for compaction in compactions {
             compact(&mut state.windows, compaction);
         }
-        Ok(batch.iter().map(|bets| append(&mut state.windows, bets)).collect())
+        let mut logs = Logs::with_room(batch.len(), batch.len());
+        batch.iter().for_each(|bets| append(&mut state.windows, bets, &mut logs));
+        Ok(logs)
     }
 }
 
@@ -110,17 +112,16 @@ fn compact(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, compaction: &C
     windows.touch(&key, compaction.ttl);
 }
 
-fn append(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, bets: &CustomerBets) -> Vec<Bet> {
+fn append(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, bets: &CustomerBets, logs: &mut Logs) {
     let key = (bets.tenant.clone(), bets.customer.clone());
-    let log = if bets.bets.is_empty() {
-        windows.get_mut(&key).map(|log| log.clone()).unwrap_or_default()
+    if bets.bets.is_empty() {
+        logs.push(windows.get_mut(&key).into_iter().flat_map(|log| log.iter().copied()));
     } else {
         let log = windows.get_or_insert(key.clone(), bets.ttl, Vec::new);
         log.extend_from_slice(&bets.bets);
-        log.clone()
-    };
+        logs.push(log.iter().copied());
+    }
     windows.touch(&key, bets.ttl);
-    log
 }
 
 impl Claims for MemoryStore {

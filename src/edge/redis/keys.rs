@@ -33,10 +33,20 @@ impl Keys {
 
     /// A customer's log of bets.
     pub(super) fn window(&self, tenant: &TenantId, customer: &CustomerId) -> Key {
-        let hash = customer_key(tenant, customer);
-        let mut key = self.start('w', hash);
-        push_base64(&mut key.name, hash);
-        key
+        self.window_of(customer_key(tenant, customer))
+    }
+
+    /// The same of a customer's hash.
+    pub(super) fn window_of(&self, hash: u128) -> Key {
+        let mut name = String::new();
+        self.write_window(hash, &mut name);
+        Key { name, bucket: bucket(hash), hash }
+    }
+
+    /// The name alone, in place of what stands there.
+    pub(super) fn write_window(&self, hash: u128, name: &mut String) {
+        self.begin('w', hash, name);
+        push_base64(name, hash);
     }
 
     /// A customer's claims of one trigger.
@@ -93,8 +103,15 @@ impl Keys {
     }
 
     fn start(&self, kind: char, hash: u128) -> Key {
+        let mut name = String::new();
+        self.begin(kind, hash, &mut name);
+        Key { name, bucket: bucket(hash), hash }
+    }
+
+    fn begin(&self, kind: char, hash: u128, name: &mut String) {
         let bucket = bucket(hash);
-        let mut name = String::with_capacity(self.base.len() + 56);
+        name.clear();
+        name.reserve(self.base.len() + 56);
         name.push_str(&self.base);
         name.push(':');
         name.push(kind);
@@ -102,7 +119,6 @@ impl Keys {
         name.push(char::from(HEX[usize::from(bucket >> 4)]));
         name.push(char::from(HEX[usize::from(bucket & 15)]));
         name.push_str("}:");
-        Key { name, bucket, hash }
     }
 }
 
@@ -117,10 +133,13 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The number in base 64, most significant digit first: 22 characters, 10 fewer for each key than in base 16.
-fn push_base64(name: &mut String, number: u128) {
-    for digit in (0..22).rev() {
-        name.push(char::from(BASE64[(number >> (6 * digit)) as usize & 63]));
+fn push_base64(name: &mut String, mut number: u128) {
+    let mut digits = [0; 22];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE64[number as usize & 63];
+        number >>= 6;
     }
+    name.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 #[cfg(test)]

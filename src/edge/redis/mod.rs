@@ -182,7 +182,12 @@ impl RedisStore {
     }
 
     fn pipelines(&self) -> Pipelines {
-        Pipelines::new(self.connection.is_cluster())
+        self.pipelines_for(0)
+    }
+
+    /// Pipelines with room for about so many commands.
+    fn pipelines_for(&self, commands: usize) -> Pipelines {
+        Pipelines::new(self.connection.is_cluster(), commands)
     }
 
     /// Sends the pipelines and gives the answers that were asked for, each at its place. Where the store is watched, each

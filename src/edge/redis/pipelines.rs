@@ -55,6 +55,9 @@ pub(super) fn get(key: &str) -> Cmd {
     command
 }
 
+/// Keys lie in so many buckets.
+const BUCKETS: usize = 256;
+
 /// What becomes of the answer to a command.
 #[derive(Clone, Copy)]
 pub(super) enum Answer {
@@ -69,22 +72,26 @@ pub(super) struct Pipelines {
     clustered: bool,
     lanes: BTreeMap<u8, Lane>,
     wanted: usize,
+    /// Commands of each that there is room for.
+    room: usize,
 }
 
-#[derive(Default)]
 struct Lane {
     pipeline: Pipeline,
     answers: Vec<Answer>,
 }
 
 impl Pipelines {
-    pub(super) fn new(clustered: bool) -> Self {
-        Self { clustered, lanes: BTreeMap::new(), wanted: 0 }
+    /// Pipelines for about so many commands.
+    pub(super) fn new(clustered: bool, commands: usize) -> Self {
+        let room = if clustered { commands.div_ceil(BUCKETS) } else { commands };
+        Self { clustered, lanes: BTreeMap::new(), wanted: 0, room }
     }
 
     /// Adds a command on one key. Commands on the same key are carried out in the order in which they were added.
     pub(super) fn add(&mut self, bucket: u8, command: Cmd, answer: Answer) {
-        let lane = self.lanes.entry(if self.clustered { bucket } else { 0 }).or_default();
+        let room = self.room;
+        let lane = self.lanes.entry(if self.clustered { bucket } else { 0 }).or_insert_with(|| Lane::with_room(room));
         lane.pipeline.add_command(command);
         lane.answers.push(answer);
         if let Answer::Wanted(place) = answer {
@@ -94,13 +101,17 @@ impl Pipelines {
 
     /// Adds one read of all the keys of a bucket to the end of its pipeline; on a single server there is one of all. The
     /// answers' places begin at `first`: gives for each the places of its keys.
-    pub(super) fn add_reads<'a>(&mut self, keys: impl Iterator<Item = (u8, &'a str)>, first: usize) -> Vec<Vec<usize>> {
+    pub(super) fn add_reads<N: AsRef<str>>(
+        &mut self,
+        keys: impl Iterator<Item = (u8, N)>,
+        first: usize,
+    ) -> Vec<Vec<usize>> {
         let mut reads: BTreeMap<u8, (Cmd, Vec<usize>)> = BTreeMap::new();
         for (place, (bucket, key)) in keys.enumerate() {
             let (command, places) = reads
                 .entry(if self.clustered { bucket } else { 0 })
                 .or_insert_with(|| (redis::cmd("MGET"), Vec::new()));
-            command.arg(key);
+            command.arg(key.as_ref());
             places.push(place);
         }
         let mut all = Vec::with_capacity(reads.len());
@@ -130,17 +141,27 @@ impl Pipelines {
 
     /// Sends all pipelines side by side. Gives the wanted answers by their places, or the first failure.
     pub(super) async fn send(self, connection: &Connection) -> Result<Vec<Value>, Failure> {
-        let mut placed = vec![Value::Nil; self.wanted];
+        let mut placed = Vec::new();
+        placed.resize_with(self.wanted, || Value::Nil);
         let sent = self.lanes.into_values().map(|lane| lane.send(connection));
-        for (place, answer) in try_join_all(sent).await?.into_iter().flatten() {
-            placed[place] = answer;
+        for (answers, values) in try_join_all(sent).await? {
+            for (answer, value) in answers.into_iter().zip(values) {
+                if let Answer::Wanted(place) = answer {
+                    placed[place] = value;
+                }
+            }
         }
         Ok(placed)
     }
 }
 
 impl Lane {
-    async fn send(mut self, connection: &Connection) -> Result<Vec<(usize, Value)>, Failure> {
+    fn with_room(commands: usize) -> Self {
+        Self { pipeline: Pipeline::with_capacity(commands), answers: Vec::with_capacity(commands) }
+    }
+
+    /// Gives what becomes of each answer, and the answers.
+    async fn send(mut self, connection: &Connection) -> Result<(Vec<Answer>, Vec<Value>), Failure> {
         self.pipeline.ignore_errors();
         let mut answers = connection.send(&self.pipeline).await?;
         if first_error(&answers).is_some_and(|error| is_missing_script(&error)) {
@@ -152,11 +173,7 @@ impl Lane {
         if answers.len() != self.answers.len() {
             return Err(not_understood());
         }
-        let wanted = self.answers.iter().zip(answers).filter_map(|(answer, value)| match answer {
-            Answer::Checked => None,
-            Answer::Wanted(place) => Some((*place, value)),
-        });
-        Ok(wanted.collect())
+        Ok((self.answers, answers))
     }
 
     /// Sends everything again, the scripts first. What was carried out the first time does no harm the second.

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Evaluate, Recorded};
 use crate::config::Evaluate as Settings;
 use crate::domain::time::Timestamp;
-use crate::domain::window::Bet;
 use crate::edge::StoreError;
 use crate::edge::claims::Claims;
 use crate::edge::kafka::producer::Sink;
 use crate::edge::marks::Era;
 use crate::edge::preferences::PreferencesSource;
 use crate::edge::quotas::Quotas;
-use crate::edge::windows::{Compaction, Windows};
+use crate::edge::windows::{Compaction, Logs, Windows};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::{GivenUp, Stopped};
@@ -54,10 +53,10 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         told: &Told,
         due: &[Compaction],
         ahead: &[Arc<Told>],
-    ) -> Result<Vec<Vec<Bet>>, Unfilled> {
+    ) -> Result<Logs, Unfilled> {
         if told.bets.customers.is_empty() && due.is_empty() {
             told.note(number(self.kept.era()));
-            return Ok(Vec::new());
+            return Ok(Logs::default());
         }
         let era = number(Some(self.kept.ensure().await?));
         for earlier in ahead.iter().filter(|earlier| !earlier.is_of(era)) {

@@ -4,12 +4,11 @@ use super::{Kept, Unfilled};
 use crate::domain::claim::ClaimAnswer;
 use crate::domain::ids::{CommandId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::domain::window::Bet;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::marks::{Marks, Part};
 use crate::edge::outcomes::{EarlierAttempt, Outcomes};
 use crate::edge::quotas::{Places, Quotas};
-use crate::edge::windows::{Compaction, CustomerBets, Windows};
+use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
 use crate::edge::{Scope, Scoped, StoreError};
 
 /// Asks a store only while it is whole.
@@ -42,7 +41,7 @@ impl<S: Scoped> Scoped for Filled<S> {
 }
 
 impl<S: Windows> Windows for Filled<S> {
-    async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Vec<Vec<Bet>>, StoreError> {
+    async fn record(&self, batch: &[CustomerBets], compactions: &[Compaction]) -> Result<Logs, StoreError> {
         self.whole("record bets in their windows").await?.record(batch, compactions).await
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{Arrival, counted};
 use crate::config::Windows as WindowSettings;
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::preferences::FrequencyBound;
-use crate::domain::window::{self, Bet, Reach, Timeliness, WindowRule};
+use crate::domain::window::{self, Bet, HashedAlready, Judged, Reach, Timeliness, WindowRule};
 use crate::edge::StoreError;
-use crate::edge::windows::{Compaction, CustomerBets, Windows};
-use crate::wire::window::bet_id;
+use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
+use crate::wire::window::{bet_id, customer_key};
 
 /// The windows' answers to a batch.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub struct Windowed {
     pub compactions: Vec<Compaction>,
     pub late_bets: u64,
     /// The logs by which the bets were judged, where they are kept.
-    logs: Vec<Vec<Bet>>,
+    logs: Logs,
     /// For each event the place of its customer's log, where that is kept.
     log_of: Vec<Option<usize>>,
 }
@@ -42,7 +43,7 @@ impl Windowed {
     /// The log by which an event was judged, as it was read; empty where it is not kept or none was.
     pub fn log(&self, event: usize) -> &[Bet] {
         let log = self.log_of.get(event).copied().flatten().and_then(|log| self.logs.get(log));
-        log.map_or(&[], Vec::as_slice)
+        log.unwrap_or_default()
     }
 }
 
@@ -106,14 +107,19 @@ pub struct Bets {
 impl Bets {
     /// The bets among the events of a batch.
     pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration) -> Self {
-        let mut bets = Self { events: arrivals.len(), ..Self::default() };
-        let mut known: HashMap<(&TenantId, &CustomerId), usize> = HashMap::with_capacity(arrivals.len());
+        let mut bets = Self {
+            customers: Vec::with_capacity(arrivals.len()),
+            rules: Vec::with_capacity(arrivals.len()),
+            places: Vec::with_capacity(arrivals.len()),
+            events: arrivals.len(),
+        };
+        let mut known = HashMap::with_capacity_and_hasher(arrivals.len(), HashedAlready::default());
         for (place, arrival) in arrivals.iter().enumerate() {
             let Some(bound) = counted(arrival) else { continue };
             let event = &arrival.event;
-            let customer = *known
-                .entry((&event.tenant, &event.customer))
-                .or_insert_with(|| bets.add_customer(event, rule(bound, settings), outlive));
+            let key = customer_key(&event.tenant, &event.customer);
+            let customer =
+                *known.entry(key).or_insert_with(|| bets.add_customer(event, key, rule(bound, settings), outlive));
             let bet = Bet { at: event.occurred_at, id: bet_id(&event.id), arrival: arrival.place };
             bets.customers[customer].bets.push(bet);
             bets.places.push((place, customer));
@@ -121,11 +127,12 @@ impl Bets {
         bets
     }
 
-    fn add_customer(&mut self, event: &Event, rule: WindowRule, outlive: Duration) -> usize {
+    fn add_customer(&mut self, event: &Event, key: u128, rule: WindowRule, outlive: Duration) -> usize {
         self.customers.push(CustomerBets {
             tenant: event.tenant.clone(),
             customer: event.customer.clone(),
-            bets: Vec::with_capacity(1),
+            key,
+            bets: SmallVec::new(),
             ttl: rule.kept_for().saturating_add(outlive),
         });
         self.rules.push(rule);
@@ -134,30 +141,31 @@ impl Bets {
 }
 
 /// Judges each bet of a batch as of its place in its customer's log, one log for each of [`Bets::customers`].
-pub fn judge_windows(bets: &Bets, logs: Vec<Vec<Bet>>, keep: Keep) -> Result<Windowed, StoreError> {
+pub fn judge_windows(bets: &Bets, logs: Logs, keep: Keep) -> Result<Windowed, StoreError> {
     let mut windowed = Windowed::none_of(bets.events);
-    let mut judged = Vec::with_capacity(logs.len());
-    for ((asked, log), rule) in bets.customers.iter().zip(logs).zip(&bets.rules) {
-        let one = window::judge(log.iter().copied(), &asked.bets, rule);
-        judged.push(one.reaches.into_iter());
-        let dead = log.len() - one.window.len();
-        let is_worth_it = dead >= WORTH_COMPACTING && dead * 2 >= one.window.len();
-        if keep == Keep::Logs {
-            windowed.logs.push(log.clone());
-        }
-        if is_worth_it {
+    let mut judged = Judged::default();
+    // The place of each customer's next answer.
+    let mut next = Vec::with_capacity(logs.len());
+    for ((asked, log), rule) in bets.customers.iter().zip(logs.iter()).zip(&bets.rules) {
+        next.push(judged.reaches.len());
+        window::judge_into(&mut judged, log.iter().copied(), &asked.bets, rule);
+        let dead = log.len() - judged.window.len();
+        if dead >= WORTH_COMPACTING && dead * 2 >= judged.window.len() {
             let (tenant, customer) = (asked.tenant.clone(), asked.customer.clone());
-            let kept = one.window.into_kept();
-            windowed.compactions.push(Compaction { tenant, customer, read: log, kept, ttl: asked.ttl });
+            let (read, kept) = (log.to_vec(), judged.window.kept());
+            windowed.compactions.push(Compaction { tenant, customer, read, kept, ttl: asked.ttl });
         }
     }
     if keep == Keep::Logs {
         windowed.log_of.resize(bets.events, None);
+        windowed.logs = logs;
     }
     for (place, customer) in &bets.places {
         // What was appended a moment ago must be there; a store that lost it cannot be counted on.
         let lost = || StoreError::Broken { action: "record bets", reason: "an appended bet is not in its log".into() };
-        let reach = judged.get_mut(*customer).and_then(Iterator::next).flatten().ok_or_else(lost)?;
+        let answer = next.get_mut(*customer).ok_or_else(lost)?;
+        let reach = judged.reaches.get(*answer).copied().flatten().ok_or_else(lost)?;
+        *answer += 1;
         windowed.late_bets += u64::from(reach.timeliness == Timeliness::Late);
         windowed.reaches[*place] = Some(reach);
         if keep == Keep::Logs {

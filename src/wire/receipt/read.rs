@@ -225,6 +225,7 @@ fn read_log(text: &str, cause: &Cause) -> Result<Vec<crate::domain::window::Bet>
     if log.len() > MAX_BETS {
         return Err("must hold at most 2048 bets");
     }
+    let log: Vec<_> = log.collect();
     let own = (window::bet_id(&cause.event), window::arrival(&cause.source));
     match log.last() {
         Some(last) if (last.id, last.arrival) == own => Ok(log),

@@ -41,8 +41,22 @@ struct Place {
     tag: u64,
     /// Which of all puts it was.
     put: u32,
-    /// Empty where nothing is known.
-    log: Box<[u8]>,
+    /// So much of the memory is the log; 0 where nothing is known.
+    length: u32,
+    memory: Box<[u8]>,
+}
+
+impl Place {
+    fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Takes the log out, with the room behind it.
+    fn take(&mut self) -> Vec<u8> {
+        let mut log = std::mem::take(&mut self.memory).into_vec();
+        log.truncate(std::mem::take(&mut self.length) as usize);
+        log
+    }
 }
 
 impl Copies {
@@ -61,17 +75,21 @@ impl Shelf {
     pub(super) fn take(&mut self, hash: u128) -> Vec<u8> {
         let (tag, near) = neighbours(hash, PLACES);
         let near = self.places.get_mut(near).unwrap_or_default();
-        let known = near.iter_mut().find(|place| place.tag == tag && !place.log.is_empty());
-        let log = known.map(|place| std::mem::take(&mut place.log)).unwrap_or_default();
-        self.bytes -= log.len();
-        log.into_vec()
+        let known = near.iter_mut().find(|place| place.tag == tag && !place.is_empty());
+        let log = known.map(Place::take).unwrap_or_default();
+        self.bytes -= log.capacity();
+        log
     }
 
     /// Keeps a copy. Where there is no place for it, the one that was put there first gives way.
-    pub(super) fn put(&mut self, hash: u128, log: Vec<u8>) {
+    pub(super) fn put(&mut self, hash: u128, mut log: Vec<u8>) {
         if log.is_empty() || log.len() > LONGEST {
             return;
         }
+        let Ok(length) = u32::try_from(log.len()) else { return };
+        // The room behind the log stays: it is not moved whenever it grows.
+        log.resize(log.capacity(), 0);
+        let memory = log.into_boxed_slice();
         if self.places.is_empty() {
             self.places = vec![Place::default(); PLACES];
         }
@@ -80,16 +98,16 @@ impl Shelf {
         self.puts = self.puts.wrapping_add(1);
         let puts = self.puts;
         let near = &mut self.places[near];
-        let age = |place: &Place| if place.log.is_empty() { u32::MAX } else { puts.wrapping_sub(place.put) };
-        let known = near.iter().position(|place| place.tag == tag && !place.log.is_empty());
+        let age = |place: &Place| if place.is_empty() { u32::MAX } else { puts.wrapping_sub(place.put) };
+        let known = near.iter().position(|place| place.tag == tag && !place.is_empty());
         let oldest = || (0..near.len()).max_by_key(|place| age(&near[*place])).unwrap_or(0);
         let place = known.unwrap_or_else(oldest);
-        self.bytes = self.bytes + log.len() - near[place].log.len();
-        near[place] = Place { tag, put: puts, log: log.into_boxed_slice() };
+        self.bytes = self.bytes + memory.len() - near[place].memory.len();
+        near[place] = Place { tag, put: puts, length, memory };
         while self.bytes > BYTES {
             self.hand = (self.hand + 1) % PLACES;
             if self.hand != first + place {
-                self.bytes -= std::mem::take(&mut self.places[self.hand].log).len();
+                self.bytes -= self.places[self.hand].take().capacity();
             }
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Expiring;
+use super::longer;
 use super::neighbours::neighbours;
+use crate::edge::windows::CustomerBets;
 
 /// Customers remembered, at 16 bytes each; memory is taken as they come.
 const REMEMBERED: usize = 1 << 19;
@@ -29,22 +30,28 @@ struct Place {
     ends_at: u64,
 }
 
+/// A key that is given a time to live: its place in the batch, its hash, and the end that it has from now on at least.
+pub(super) struct Expiring {
+    pub(super) place: usize,
+    hash: u128,
+    ends_at: u64,
+}
+
 impl Expiries {
     pub(in super::super) fn new() -> Self {
         Self { began: Instant::now(), places: Mutex::default() }
     }
 
-    /// Milliseconds since the beginning.
-    pub(super) fn now(&self) -> u64 {
-        millis(self.began.elapsed())
-    }
-
-    /// Whether a key is known to live for so long from `now`.
-    pub(super) fn lasts(&self, hash: u128, now: u64, ttl: Duration) -> bool {
-        let places = self.places();
-        let (tag, near) = neighbours(hash, REMEMBERED);
-        let wanted = now.saturating_add(millis(ttl));
-        places.get(near).is_some_and(|near| near.iter().any(|place| place.tag == tag && place.ends_at >= wanted))
+    /// Those of a batch's keys that are not known to live long enough, in their order.
+    pub(super) fn due(&self, batch: &[CustomerBets]) -> Vec<Expiring> {
+        let (now, places) = (millis(self.began.elapsed()), self.places());
+        let due = |(_, bets): &(usize, &CustomerBets)| !lasts(&places, bets.key, now, bets.ttl);
+        let expiring = |(place, bets): (usize, &CustomerBets)| Expiring {
+            place,
+            hash: bets.key,
+            ends_at: end(now, longer(bets.ttl)),
+        };
+        batch.iter().enumerate().filter(due).map(expiring).collect()
     }
 
     /// Takes note of the ends that keys have now. Where there is no place for one, that of the nearest end gives way.
@@ -77,8 +84,15 @@ impl Expiries {
     }
 }
 
+/// Whether a key is known to live for so long from `now`.
+fn lasts(places: &[Place], hash: u128, now: u64, ttl: Duration) -> bool {
+    let (tag, near) = neighbours(hash, REMEMBERED);
+    let wanted = now.saturating_add(millis(ttl));
+    places.get(near).is_some_and(|near| near.iter().any(|place| place.tag == tag && place.ends_at >= wanted))
+}
+
 /// When a key ends that is given so long at `now`.
-pub(super) fn end(now: u64, ttl: Duration) -> u64 {
+fn end(now: u64, ttl: Duration) -> u64 {
     now.saturating_add(millis(ttl))
 }
 
@@ -99,13 +113,14 @@ mod tests {
     #[test]
     fn a_key_lasts_until_the_end_it_was_given_and_not_beyond() {
         let expiries = Expiries::new();
-        assert!(!expiries.lasts(7, 0, MINUTE), "nothing is known of it");
+        let lasts = |hash, now, ttl| lasts(&expiries.places(), hash, now, ttl);
+        assert!(!lasts(7, 0, MINUTE), "nothing is known of it");
         note(&expiries, 7, end(0, 5 * MINUTE));
-        assert!(expiries.lasts(7, 0, MINUTE) && expiries.lasts(7, 240_000, MINUTE));
-        assert!(!expiries.lasts(7, 240_001, MINUTE));
-        assert!(!expiries.lasts(7 | 1 << 64, 0, MINUTE), "another key");
+        assert!(lasts(7, 0, MINUTE) && lasts(7, 240_000, MINUTE));
+        assert!(!lasts(7, 240_001, MINUTE));
+        assert!(!lasts(7 | 1 << 64, 0, MINUTE), "another key");
         expiries.forget(7);
-        assert!(!expiries.lasts(7, 0, MINUTE));
+        assert!(!lasts(7, 0, MINUTE));
     }
 
     #[test]
@@ -116,7 +131,7 @@ mod tests {
             note(&expiries, of(tag), end(0, MINUTE * (10 - tag as u32)));
         }
         note(&expiries, of(5), end(0, 5 * MINUTE));
-        let known: Vec<u128> = (1..=5).filter(|tag| expiries.lasts(of(*tag), 0, MINUTE)).collect();
+        let known: Vec<u128> = (1..=5).filter(|tag| lasts(&expiries.places(), of(*tag), 0, MINUTE)).collect();
         assert_eq!(known, [1, 2, 3, 5]);
     }
 }

@@ -3,13 +3,16 @@
 use redis::Value;
 
 use super::super::failure::{Failure, not_understood};
-use super::super::keys::Key;
+use super::super::keys::Keys;
 use super::super::pipelines::{Pipelines, read_places};
 use super::super::replies::bytes_or_nil;
 use super::copies::Shelf;
 use super::decoded;
-use crate::domain::window::Bet;
-use crate::edge::windows::CustomerBets;
+use crate::edge::windows::{CustomerBets, Logs};
+use crate::wire::window::BET_BYTES;
+
+/// A copy that has to be moved is given room for so many bytes more.
+const ROOM: usize = 3 * BET_BYTES;
 
 /// One log for each customer of a batch; `None` is to be read.
 pub(super) struct Grown(Vec<Option<Vec<u8>>>);
@@ -24,26 +27,34 @@ pub(super) struct Reads {
 
 impl Grown {
     /// Takes the copies off the shelf. Where nothing is appended no length comes back, and a copy is of no use.
-    pub(super) fn of(batch: &[CustomerBets], keys: &[Key], shelf: &mut Shelf) -> Self {
-        let known = |(bets, key): (&CustomerBets, &Key)| {
-            let log = shelf.take(key.hash);
+    pub(super) fn of(batch: &[CustomerBets], shelf: &mut Shelf) -> Self {
+        let known = |bets: &CustomerBets| {
+            let log = shelf.take(bets.key);
             (!bets.bets.is_empty() && !log.is_empty()).then_some(log)
         };
-        Self(batch.iter().zip(keys).map(known).collect())
+        Self(batch.iter().map(known).collect())
     }
 
     pub(super) fn append(&mut self, place: usize, records: &[u8]) {
         if let Some(log) = &mut self.0[place] {
-            log.reserve_exact(records.len());
+            if log.capacity() - log.len() < records.len() {
+                log.reserve_exact(records.len() + ROOM);
+            }
             log.extend_from_slice(records);
         }
     }
 
     /// Has those read that are not known; the answers' places begin at `first`.
-    pub(super) fn read_unknown(&self, keys: &[Key], pipelines: &mut Pipelines, first: usize) -> Reads {
+    pub(super) fn read_unknown(
+        &self,
+        batch: &[CustomerBets],
+        keys: &Keys,
+        pipelines: &mut Pipelines,
+        first: usize,
+    ) -> Reads {
         let wanted: Vec<usize> = (0..self.0.len()).filter(|place| self.0[*place].is_none()).collect();
-        let of =
-            pipelines.add_reads(wanted.iter().map(|place| (keys[*place].bucket, keys[*place].name.as_str())), first);
+        let key = |place: &usize| keys.window_of(batch[*place].key);
+        let of = pipelines.add_reads(wanted.iter().map(key).map(|key| (key.bucket, key.name)), first);
         Reads { of, wanted }
     }
 
@@ -69,14 +80,18 @@ impl Grown {
         self.0.iter().all(Option::is_some)
     }
 
-    pub(super) fn bets(&self) -> Result<Vec<Vec<Bet>>, Failure> {
-        self.0.iter().map(|log| log.as_deref().map_or_else(|| Ok(Vec::new()), decoded)).collect()
+    pub(super) fn bets(&self) -> Result<Logs, Failure> {
+        let known = || self.0.iter().map(|log| log.as_deref().unwrap_or_default());
+        let bets = known().map(|log| log.len() / BET_BYTES).sum();
+        let mut logs = Logs::with_room(self.0.len(), bets);
+        known().try_for_each(|log| decoded(log).map(|log| logs.push(log)))?;
+        Ok(logs)
     }
 
     /// Leaves the copies on the shelf.
-    pub(super) fn keep(self, keys: &[Key], shelf: &mut Shelf) {
-        for (log, key) in self.0.into_iter().zip(keys) {
-            shelf.put(key.hash, log.unwrap_or_default());
+    pub(super) fn keep(self, batch: &[CustomerBets], shelf: &mut Shelf) {
+        for (log, bets) in self.0.into_iter().zip(batch) {
+            shelf.put(bets.key, log.unwrap_or_default());
         }
     }
 }
