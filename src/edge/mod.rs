@@ -40,6 +40,10 @@ pub trait Scoped {
     /// The same store, for another scope.
     #[must_use]
     fn scoped(&self, scope: Scope) -> Self;
+
+    /// The same store over a way of its own, so that long calls of the one do not hold up short ones of the other.
+    #[must_use]
+    fn beside(&self) -> Self;
 }
 
 /// Why a store did not answer. The same call may be made again: every effect here can be repeated without harm.

@@ -106,9 +106,10 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
         let config = &self.config;
         let kept = self.kept_decisions(preferences, started);
         let store = Filled::new(&self.store, Part::Decisions, &kept);
+        let claims = store.beside();
         let role = Evaluate {
-            windows: store.clone(),
-            claims: Ledgers { shadow: store.scoped(Scope::Shadow), live: store },
+            windows: store,
+            claims: Ledgers { shadow: claims.scoped(Scope::Shadow), live: claims },
             kept,
             sink: Producer::new(wiring::kafka(config)).context("kafka")?,
             preferences: Arc::clone(preferences),

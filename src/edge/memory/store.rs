@@ -30,6 +30,10 @@ impl Scoped for MemoryStore {
     fn scoped(&self, scope: Scope) -> Self {
         Self { states: Arc::clone(&self.states), scope }
     }
+
+    fn beside(&self) -> Self {
+        self.clone()
+    }
 }
 
 /// So many keys of each kind are kept unless told otherwise; at a few hundred bytes each.

@@ -61,6 +61,11 @@ impl Connection {
         Self { settings: Arc::new(settings), current: Arc::default() }
     }
 
+    /// Another connection to the same servers.
+    pub(super) fn another(&self) -> Self {
+        Self { settings: Arc::clone(&self.settings), current: Arc::default() }
+    }
+
     pub(super) fn is_cluster(&self) -> bool {
         match self.settings.servers {
             Servers::Single { .. } => false,

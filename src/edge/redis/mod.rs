@@ -123,6 +123,10 @@ impl Scoped for RedisStore {
         let keys = Arc::new(Keys::new(&self.prefix, scope));
         Self { keys, expiries: Arc::new(windows::Expiries::new()), copies: Arc::default(), ..self.clone() }
     }
+
+    fn beside(&self) -> Self {
+        Self { connection: self.connection.another(), ..self.clone() }
+    }
 }
 
 /// What a server says of itself.

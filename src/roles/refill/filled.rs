@@ -38,6 +38,10 @@ impl<S: Scoped> Scoped for Filled<S> {
     fn scoped(&self, scope: Scope) -> Self {
         Self { store: self.store.scoped(scope), kept: self.kept.clone() }
     }
+
+    fn beside(&self) -> Self {
+        Self { store: self.store.beside(), kept: self.kept.clone() }
+    }
 }
 
 impl<S: Windows> Windows for Filled<S> {
