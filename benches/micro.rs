@@ -111,7 +111,7 @@ fn judging(plan: &Plan) {
     for bets in [5, 50, 256] {
         let log = log(bets);
         let asked = [*log.last().unwrap()];
-        plan.time(&format!("judge a bet by a log of {bets}"), || window::judge(log.iter().copied(), &asked, &rule));
+        plan.time(&format!("judge a bet by a log of {bets}"), || window::judge(&log, &asked, &rule));
     }
     let mut window = Window::default();
     let mut n = 0;

@@ -145,7 +145,7 @@ impl WindowEvidence {
         match &self.bets {
             Bets::Log(log) => {
                 let asked = log.last().ok_or(Contradiction::NoBet)?;
-                let judged = window::judge(log.iter().copied(), &[*asked], &self.rule(bound));
+                let judged = window::judge(log, &[*asked], &self.rule(bound));
                 judged.reaches.first().copied().flatten().ok_or(Contradiction::NoBet)
             }
             Bets::Summed { reach, .. } => Ok(Reach { needed: bound.needed, ..*reach }),

@@ -11,6 +11,9 @@ use std::time::Duration;
 use super::preferences::FrequencyBound;
 use super::time::Timestamp;
 
+mod in_order;
+use in_order::InOrder;
+
 /// One bet in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bet {
@@ -50,6 +53,15 @@ impl WindowRule {
         }
     }
 
+    fn reach(&self, fullest: Fullest, timeliness: Timeliness) -> Reach {
+        Reach {
+            count: fullest.count,
+            within_minutes: self.stated_minutes.unwrap_or_else(|| whole_minutes(fullest.span)),
+            needed: self.needed,
+            timeliness,
+        }
+    }
+
     /// For how long after the newest bet an older one is kept.
     pub fn kept_for(&self) -> Duration {
         self.width.saturating_add(self.lateness)
@@ -81,34 +93,53 @@ pub enum Timeliness {
     Late,
 }
 
-/// A log that was read, judged: an answer for each bet asked about, and what need not be kept.
+/// A log that was read, judged: an answer for each bet asked about, and what is to be kept.
 #[derive(Debug, Default)]
 pub struct Judged {
     /// In the order of the question. `None`: the log does not hold that bet.
     pub reaches: Vec<Option<Reach>>,
-    /// What the rule still keeps.
-    pub window: Window,
+    /// What the rule still keeps: where all came in order, and otherwise.
+    in_order: InOrder,
+    window: Window,
+    came_in_order: bool,
+}
+
+impl Judged {
+    /// How many bets the rule still keeps.
+    pub fn kept_len(&self) -> usize {
+        if self.came_in_order { self.in_order.kept().len() } else { self.window.len() }
+    }
+
+    /// The bets that it still keeps, in order of arrival.
+    pub fn kept(&self) -> Vec<Bet> {
+        if self.came_in_order { self.in_order.kept().to_vec() } else { self.window.kept() }
+    }
 }
 
 /// Replays a log and judges each of `asked` as of the place where it first stands there.
-pub fn judge(log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) -> Judged {
-    let mut judged = Judged { reaches: Vec::with_capacity(asked.len()), window: Window::default() };
+pub fn judge(log: &[Bet], asked: &[Bet], rule: &WindowRule) -> Judged {
+    let mut judged = Judged::default();
     judge_into(&mut judged, log, asked, rule);
     judged
 }
 
 /// The same in the memory of an earlier judgment. The answers come behind those that are there already.
-pub fn judge_into(judged: &mut Judged, log: impl IntoIterator<Item = Bet>, asked: &[Bet], rule: &WindowRule) {
-    let log = log.into_iter();
-    let Judged { reaches, window } = judged;
-    window.begin(log.size_hint().0);
-    let first = reaches.len();
-    reaches.resize(first + asked.len(), None);
-    let reaches = &mut reaches[first..];
-    let mut open = Open::of(asked);
+pub fn judge_into(judged: &mut Judged, log: &[Bet], asked: &[Bet], rule: &WindowRule) {
+    let first = judged.reaches.len();
+    judged.reaches.resize(first + asked.len(), None);
+    let reaches = &mut judged.reaches[first..];
+    judged.came_in_order = judged.in_order.judge(log, &mut Open::of(asked), reaches, rule);
+    if !judged.came_in_order {
+        reaches.fill(None);
+        replay(&mut judged.window, log, &mut Open::of(asked), reaches, rule);
+    }
+}
+
+fn replay(window: &mut Window, log: &[Bet], open: &mut Open<'_>, reaches: &mut [Option<Reach>], rule: &WindowRule) {
+    window.begin(log.len());
     for bet in log {
-        let standing = window.arrive(bet, rule);
-        open.answer(&bet, reaches, || window.reach(bet, standing, rule));
+        let standing = window.arrive(*bet, rule);
+        open.answer(bet, reaches, || window.reach(*bet, standing, rule));
     }
 }
 
@@ -133,16 +164,25 @@ impl<'a> Open<'a> {
         Self::Many(open)
     }
 
+    /// Whether a bet of the log was asked about and did not come up before.
+    fn asks(&self, bet: &Bet, reaches: &[Option<Reach>]) -> bool {
+        match self {
+            Self::Few(asked) => asked.iter().zip(reaches).any(|(asked, reach)| reach.is_none() && is_one(asked, bet)),
+            Self::Many(open) => open.contains_key(&(bet.id, bet.arrival)),
+        }
+    }
+
     /// Answers for a bet of the log where it was asked about and stands there first.
     fn answer(&mut self, bet: &Bet, reaches: &mut [Option<Reach>], reach: impl FnOnce() -> Reach) {
         match self {
             Self::Few(asked) => {
-                let is_it = |asked: &Bet| (asked.id, asked.arrival) == (bet.id, bet.arrival);
-                let Some(first) = asked.iter().position(is_it).filter(|first| reaches[*first].is_none()) else {
+                let Some(first) =
+                    asked.iter().position(|asked| is_one(asked, bet)).filter(|first| reaches[*first].is_none())
+                else {
                     return;
                 };
                 let reach = reach();
-                for (place, _) in asked.iter().enumerate().skip(first).filter(|(_, asked)| is_it(asked)) {
+                for (place, _) in asked.iter().enumerate().skip(first).filter(|(_, asked)| is_one(asked, bet)) {
                     reaches[place] = Some(reach);
                 }
             }
@@ -156,6 +196,11 @@ impl<'a> Open<'a> {
             }
         }
     }
+}
+
+/// Whether both are one record of a log, or a redelivery of it.
+fn is_one(one: &Bet, other: &Bet) -> bool {
+    (one.id, one.arrival) == (other.id, other.arrival)
 }
 
 /// What `asked` was judged by: the bets that the rule kept when it came, in order of arrival, and `asked` itself as the
@@ -331,12 +376,7 @@ impl Window {
                 (fullest_around(&with_it, bet.at, width), Timeliness::Late)
             }
         };
-        Reach {
-            count: fullest.count,
-            within_minutes: rule.stated_minutes.unwrap_or_else(|| whole_minutes(fullest.span)),
-            needed: rule.needed,
-            timeliness,
-        }
+        rule.reach(fullest, timeliness)
     }
 
     /// How many bets it keeps.

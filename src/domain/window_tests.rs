@@ -74,7 +74,7 @@ fn bet(at: i64, arrival: u32) -> Bet {
 }
 
 fn reaches(log: &[Bet], asked: &[Bet], rule: &WindowRule) -> Vec<Reach> {
-    judge(log.iter().copied(), asked, rule).reaches.into_iter().map(Option::unwrap).collect()
+    judge(&log, asked, rule).reaches.into_iter().map(Option::unwrap).collect()
 }
 
 fn written(reaches: &[Reach]) -> String {
@@ -171,7 +171,7 @@ fn a_repeat_that_brings_another_time_counts_at_the_first_arrivals_time() {
     let moved = Bet { at: time("70s"), arrival: 2, ..first };
     let log = [first, bet(40_000, 1), moved];
     assert_eq!(written(&reaches(&log, &[moved], &rule("2 in 1m"))), "1");
-    assert_eq!(kept_by(judge(log, &[], &rule("2 in 1m"))), &log[..2]);
+    assert_eq!(kept_by(judge(&log, &[], &rule("2 in 1m"))), &log[..2]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn of_too_many_bets_the_newest_by_time_are_kept() {
         ("2 in 1m", "a@0s b@1s a' b a", "0s 1s"),
     ] {
         let times = |log: &[Bet]| log.iter().map(|bet| bet.at.0).collect::<Vec<_>>();
-        assert_eq!(times(&kept_by(judge(log(bets), &[], &rule(bound)))), times(&log(kept)), "{bound}: {bets}");
+        assert_eq!(times(&kept_by(judge(&log(bets), &[], &rule(bound)))), times(&log(kept)), "{bound}: {bets}");
     }
 }
 
@@ -261,13 +261,13 @@ fn a_rule_follows_the_tenants_bound_under_the_operators_limits() {
 #[test]
 fn answers_come_in_the_order_of_the_question() {
     let log = log("a@0s b@10s c@20s");
-    let reaches = judge(log.clone(), &[log[2], bet(0, 77), log[0], log[2]], &rule("3 in 1m")).reaches;
+    let reaches = judge(&log, &[log[2], bet(0, 77), log[0], log[2]], &rule("3 in 1m")).reaches;
     let counts: Vec<Option<u32>> = reaches.iter().map(|reach| reach.map(|reach| reach.count)).collect();
     assert_eq!(counts, [Some(3), None, Some(1), Some(3)]);
     let unknown_arrival = Bet { arrival: 9, ..log[0] };
-    assert_eq!(judge(log.clone(), &[unknown_arrival], &rule("3 in 1m")).reaches, [None]);
-    assert_eq!(parts(judge(log.clone(), &[], &rule("3 in 1m"))), (vec![], log));
-    assert_eq!(parts(judge([], &[bet(0, 0)], &rule("3 in 1m"))), (vec![None], vec![]));
+    assert_eq!(judge(&log, &[unknown_arrival], &rule("3 in 1m")).reaches, [None]);
+    assert_eq!(parts(judge(&log, &[], &rule("3 in 1m"))), (vec![], log));
+    assert_eq!(parts(judge(&[], &[bet(0, 0)], &rule("3 in 1m"))), (vec![None], vec![]));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_great_log_is_judged_in_reasonable_time_in_any_order() {
     for log in [forward, backward, mixed] {
         let last = log[19_999];
         assert_eq!(written(&reaches(&log, &[last], &great)), "20000!");
-        assert_eq!(judge(log.iter().copied(), &[last], &half).window.len(), 10_000);
+        assert_eq!(judge(&log, &[last], &half).kept_len(), 10_000);
     }
     let forward: Vec<Bet> = (0..20_000).map(|n| bet(i64::from(n), n)).collect();
     assert_eq!(reaches(&forward, &forward, &great).iter().filter(|reach| reach.is_reached()).count(), 1);
@@ -382,7 +382,7 @@ proptest! {
 
     #[test]
     fn within_its_bounds_a_count_is_the_oracles_over_what_is_kept(rule in rules(1_usize..12), bets in bets()) {
-        let judged = judge(bets.iter().copied(), &bets, &rule);
+        let judged = judge(&bets, &bets, &rule);
         for (place, (asked, reach)) in bets.iter().zip(&judged.reaches).enumerate() {
             let reach = reach.unwrap();
             let mut b = kept_of(&bets[..=place], &rule);
@@ -448,10 +448,10 @@ proptest! {
         // A redelivery of what was read already has its answer; what comes later is new, or a repeat sent anew.
         let later: Vec<Bet> = further.iter().filter(|bet| !read.contains(bet)).copied().collect();
         let whole: Vec<Bet> = read.iter().chain(&later).copied().collect();
-        let kept = kept_by(judge(read.iter().copied(), &[], &rule));
-        prop_assert_eq!(&judge(kept.iter().copied(), &[], &rule).window.kept(), &kept);
+        let kept = kept_by(judge(&read, &[], &rule));
+        prop_assert_eq!(&judge(&kept, &[], &rule).kept(), &kept);
         let compacted: Vec<Bet> = kept.into_iter().chain(later.iter().copied()).collect();
-        prop_assert_eq!(parts(judge(compacted, &later, &rule)), parts(judge(whole, &later, &rule)));
+        prop_assert_eq!(parts(judge(&compacted, &later, &rule)), parts(judge(&whole, &later, &rule)));
     }
 }
 
@@ -473,10 +473,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_log_in_the_order_of_its_times_is_judged_as_its_replay_is(
+        rule in rules(1_usize..12),
+        // The time since the bet before, the id of an earlier or a new bet, and whether it is a redelivery of that.
+        steps in prop::collection::vec((0_i64..40, 0_u64..24, any::<bool>()), 1..24),
+        asked in prop::collection::vec(any::<Index>(), 0..12),
+    ) {
+        let mut log: Vec<Bet> = Vec::new();
+        for (place, (after, id, again)) in steps.into_iter().enumerate() {
+            let at = Timestamp(log.last().map_or(0, |last| last.at.0) + after * 1_000);
+            let earlier = log.iter().find(|bet| again && bet.id == id).map(|bet| bet.arrival);
+            log.push(Bet { at, id, arrival: earlier.unwrap_or(place as u32) });
+        }
+        let asked: Vec<Bet> = asked.iter().map(|place| *place.get(&log)).collect();
+        let (mut window, mut reaches) = (Window::default(), vec![None; asked.len()]);
+        replay(&mut window, &log, &mut Open::of(&asked), &mut reaches, &rule);
+        prop_assert_eq!(parts(judge(&log, &asked, &rule)), (reaches, window.kept()));
+    }
+}
+
 fn kept_by(judged: Judged) -> Vec<Bet> {
-    judged.window.kept()
+    judged.kept()
 }
 
 fn parts(judged: Judged) -> (Vec<Option<Reach>>, Vec<Bet>) {
-    (judged.reaches, judged.window.kept())
+    (judged.reaches.clone(), judged.kept())
 }

@@ -48,6 +48,13 @@ impl Logs {
         self.ends.push(self.bets.len());
     }
 
+    /// Puts other logs behind these.
+    pub fn append(&mut self, others: &Self) {
+        let before = self.bets.len();
+        self.bets.extend_from_slice(&others.bets);
+        self.ends.extend(others.ends.iter().map(|end| before + end));
+    }
+
     pub fn len(&self) -> usize {
         self.ends.len()
     }

@@ -29,7 +29,7 @@ use crate::edge::kafka::producer::{Outgoing, Sink, Size};
 use crate::edge::kafka::records::{Batch, Record};
 use crate::edge::preferences::{PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
-use crate::edge::windows::{Logs, Windows};
+use crate::edge::windows::Windows;
 use crate::failpoint::{self, Step};
 use crate::metrics::{HeldReason, Metrics};
 use crate::traces::Traces;
@@ -46,6 +46,7 @@ mod lost;
 mod missing;
 mod spans;
 mod steps;
+mod turns;
 use candidate::Beside;
 pub use flood::FloodStop;
 use guard::Guard;
@@ -96,8 +97,6 @@ struct Recorded {
     given_up: Vec<(HeldReason, u64)>,
     /// Its bets, as they were told to the store.
     told: Arc<Told>,
-    /// What the store answered to them, until they are judged.
-    logs: Logs,
     windowed: Windowed,
     /// When its bets were recorded.
     since: Instant,
@@ -159,16 +158,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             unknown_types,
             given_up: Vec::new(),
             told: Arc::default(),
-            logs: Logs::default(),
             windowed: Windowed::default(),
             since: Instant::now(),
             taken,
         }
     }
 
-    /// Judges a batch's bets, decides it, and makes what follows.
+    /// Decides a batch, and makes what follows.
     async fn decide(&self, mut recorded: Recorded, unsent: &Unsent) -> Result<Decided, Stopped> {
-        self.judge(&mut recorded).await?;
         let settings = self.guard.settings(&self.settings).into_owned();
         let (tested, at) = self.decide_batch(&mut recorded, &settings, unsent).await?;
         let fired = Arc::new(fired(&recorded.arrivals, &tested));

@@ -17,26 +17,27 @@ use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::{GivenUp, Stopped};
 use crate::roles::refill::{CONFIRM_AFTER, Unfilled};
-use crate::roles::walk::{self, Bets, Unsent};
+use crate::roles::walk::{self, Bets, Half, Share, Unsent};
 
 /// A batch's bets, and the era of the store in which they were told to it last.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) bets: Bets,
-    era: AtomicU64,
+    /// Of each half.
+    eras: [AtomicU64; 2],
 }
 
 impl Told {
     pub(super) fn new(bets: Bets) -> Arc<Self> {
-        Arc::new(Self { bets, era: AtomicU64::default() })
+        Arc::new(Self { bets, eras: Default::default() })
     }
 
-    fn is_of(&self, era: u64) -> bool {
-        era != 0 && self.era.load(Ordering::Relaxed) == era
+    fn is_of(&self, half: Half, era: u64) -> bool {
+        era != 0 && self.eras[half as usize].load(Ordering::Relaxed) == era
     }
 
-    fn note(&self, era: u64) {
-        self.era.store(era, Ordering::Relaxed);
+    fn note(&self, half: Half, era: u64) {
+        self.eras[half as usize].store(era, Ordering::Relaxed);
     }
 }
 
@@ -46,41 +47,49 @@ fn number(era: Option<Era>) -> u64 {
 }
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
-    /// Records a batch's bets behind those of the batches `ahead` of it, which are recorded again first where the store
-    /// has lost them: a filling does not bring them back, and what comes after them must find them there.
+    /// Records some of a batch's bets behind those of the batches `ahead` of it, which are recorded again first where the
+    /// store has lost them: a filling does not bring them back, and what comes after them must find them there.
     pub(super) async fn record_behind(
         &self,
         told: &Told,
+        share: Share,
         due: &[Compaction],
         ahead: &[Arc<Told>],
     ) -> Result<Logs, Unfilled> {
-        if told.bets.customers.is_empty() && due.is_empty() {
-            told.note(number(self.kept.era()));
+        let bets = told.bets.of_share(share);
+        if bets.is_empty() && due.is_empty() {
+            share.halves().iter().for_each(|half| told.note(*half, number(self.kept.era())));
             return Ok(Logs::default());
         }
         let era = number(Some(self.kept.ensure().await?));
-        for earlier in ahead.iter().filter(|earlier| !earlier.is_of(era)) {
-            self.windows.record(&earlier.bets.customers, &[]).await?;
-            earlier.note(era);
+        for half in share.halves() {
+            for earlier in ahead.iter().filter(|earlier| !earlier.is_of(*half, era)) {
+                self.windows.record(earlier.bets.half(*half), &[]).await?;
+                earlier.note(*half, era);
+            }
         }
-        let logs = self.windows.record(&told.bets.customers, due).await?;
+        let logs = self.windows.record(bets, due).await?;
         if number(self.kept.era()) != era {
             return Err(StoreError::Lost { action: "record bets in their windows" }.into());
         }
-        told.note(era);
+        share.halves().iter().for_each(|half| told.note(*half, era));
         Ok(logs)
     }
 
     /// Records a batch's bets once more where the store has lost them. What was judged by them stays.
     pub(super) async fn record_again_if_lost(&self, recorded: &Recorded) -> Result<bool, StoreError> {
-        if recorded.told.is_of(number(self.kept.era())) {
-            return Ok(false);
+        let (told, mut lost) = (&recorded.told, false);
+        for half in Half::BOTH {
+            if told.is_of(half, number(self.kept.era())) {
+                continue;
+            }
+            if !told.bets.half(half).is_empty() {
+                self.windows.record(told.bets.half(half), &[]).await?;
+            }
+            told.note(half, number(self.kept.era()));
+            lost = true;
         }
-        if !recorded.told.bets.customers.is_empty() {
-            self.windows.record(&recorded.told.bets.customers, &[]).await?;
-        }
-        recorded.told.note(number(self.kept.era()));
-        Ok(true)
+        Ok(lost)
     }
 
     /// Makes sure of a batch that took long: where the store lost what it kept meanwhile, its bets are recorded and its

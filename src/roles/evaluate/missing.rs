@@ -2,14 +2,16 @@
 //! rejected, the others go on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::hold::{GivenUp, Stopped};
-use super::super::walk::{self, Arrival, Keep, Tested, Unsent, Windowed};
+use super::super::refill::Unfilled;
+use super::super::walk::{self, Arrival, Half, Keep, Share, Tested, Unsent, Windowed};
 use super::lost::Told;
+use super::turns::Turn;
 use super::{Evaluate, Recorded};
 use crate::config::{Evaluate as Settings, Receipts};
 use crate::domain::ids::TenantId;
@@ -25,6 +27,10 @@ use crate::edge::quotas::Quotas;
 use crate::edge::windows::{Compaction, Windows};
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
+use crate::wire::window::customer_key;
+
+/// A batch of fewer customers is told to the store in one call.
+const WORTH_HALVING: usize = 256;
 
 /// The tenant whose preferences were given up last, until somebody reads them again. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -93,46 +99,69 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         }
     }
 
-    /// Records the batch's bets behind those of the batches that are `ahead` of it.
+    /// Records and judges the batch's bets, behind those of the batches that are `ahead` of it: each half of the customers
+    /// when it is its turn.
     pub(super) async fn record(
         &self,
-        recorded: &mut Recorded,
-        due: &[Compaction],
-        ahead: &[Arc<Told>],
-    ) -> Result<(), Stopped> {
-        let told = Arc::clone(&recorded.told);
-        let record = || self.record_behind(&told, due, ahead);
-        let asked = || !due.is_empty() || !told.bets.customers.is_empty();
-        let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await?;
+        mut recorded: Recorded,
+        due: Vec<Compaction>,
+        ahead: Vec<Weak<Told>>,
+        [first, second]: [Turn; 2],
+    ) -> Result<Recorded, Stopped> {
+        let told = &*Arc::clone(&recorded.told);
+        let done = if told.bets.customers.len() + due.len() < WORTH_HALVING {
+            let turns = [first, second];
+            self.record_share(told, Share::Whole, &due, &ahead, turns).await?
+        } else {
+            let (of_first, of_second): (Vec<Compaction>, Vec<Compaction>) =
+                due.into_iter().partition(|one| Half::of(customer_key(&one.tenant, &one.customer)) == Half::First);
+            let (first, second) = futures_util::future::try_join(
+                self.record_share(told, Share::Half(Half::First), &of_first, &ahead, [first]),
+                self.record_share(told, Share::Half(Half::Second), &of_second, &ahead, [second]),
+            )
+            .await?;
+            first.and_then(|mut windowed| second.map(|others| windowed.join(others)).map(|()| windowed))
+        };
         recorded.since = Instant::now();
         match done {
-            Ok(logs) => recorded.logs = logs,
-            Err(GivenUp) => self.give_windows_up(recorded),
-        }
-        Ok(())
-    }
-
-    /// Judges the batch's bets by the logs that were read. One in which a bet is missing is read again.
-    pub(super) async fn judge(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
-        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
-        let told = Arc::clone(&recorded.told);
-        let read = Mutex::new(Some(std::mem::take(&mut recorded.logs)));
-        let judge = || async {
-            let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let logs = match read {
-                Some(logs) => logs,
-                None => self.windows.record(&told.bets.customers, &[]).await?,
-            };
-            walk::judge_windows(&told.bets, logs, keep)
-        };
-        let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, judge, || false).await?;
-        match done {
             Ok(windowed) => recorded.windowed = windowed,
-            Err(GivenUp) => self.give_windows_up(recorded),
+            Err(GivenUp) => self.give_windows_up(&mut recorded),
         }
         // Those without a window, or of which none was asked.
         recorded.windowed.reaches.resize(recorded.arrivals.len(), None);
-        Ok(())
+        Ok(recorded)
+    }
+
+    async fn record_share<const TURNS: usize>(
+        &self,
+        told: &Told,
+        share: Share,
+        due: &[Compaction],
+        ahead: &[Weak<Told>],
+        mut turns: [Turn; TURNS],
+    ) -> Result<Result<Windowed, GivenUp>, Stopped> {
+        for turn in &mut turns {
+            turn.come().await?;
+        }
+        let ahead: Vec<Arc<Told>> = ahead.iter().filter_map(Weak::upgrade).collect();
+        let record = || self.record_judged(told, share, due, &ahead);
+        let asked = || !due.is_empty() || !told.bets.of_share(share).is_empty();
+        let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await?;
+        turns.into_iter().for_each(Turn::pass);
+        Ok(done)
+    }
+
+    /// Records bets and judges them by the logs that come back. Where one is missing there, all are recorded again.
+    async fn record_judged(
+        &self,
+        told: &Told,
+        share: Share,
+        due: &[Compaction],
+        ahead: &[Arc<Told>],
+    ) -> Result<Windowed, Unfilled> {
+        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
+        let logs = self.record_behind(told, share, due, ahead).await?;
+        Ok(walk::judge_share(&told.bets, share, logs, keep)?)
     }
 
     fn give_windows_up(&self, recorded: &mut Recorded) {

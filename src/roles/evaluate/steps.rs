@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compactions::Compactions;
 use super::lost::Told;
+use super::turns::Turns;
 use super::{Decided, Evaluate, Recorded};
 use crate::edge::claims::Claims;
 use crate::edge::kafka::consumer::Progress;
@@ -25,6 +26,8 @@ use crate::roles::walk::{Bets, Fired, Unsent};
 
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
+/// Batches whose bets are recorded side by side.
+const RECORDED_BESIDE: usize = 2;
 /// Groups of batches whose effects are on their way at once. An idle role's groups are single small batches.
 const ON_THEIR_WAY: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
@@ -90,29 +93,35 @@ where
         }
     }
 
-    /// Records batches' bets.
+    /// Records and judges batches' bets, some batches side by side: while the store is told of one half of their customers,
+    /// those of the other are made ready or judged. A customer's bets keep their order.
     async fn record_all(
         self: Arc<Self>,
-        mut read: Receiver<Recorded>,
+        read: Receiver<Recorded>,
         recorded: Sender<Recorded>,
         progress: Progress,
         compactions: Arc<Mutex<Compactions>>,
     ) {
-        let mut ahead: VecDeque<Weak<Told>> = VecDeque::new();
-        while let Some(mut batch) = read.recv().await {
+        let mut ahead: Vec<Weak<Told>> = Vec::new();
+        let mut turns = Turns::default();
+        let read = stream::unfold(read, |mut read| async move { Some((read.recv().await?, read)) });
+        let record = |batch: Recorded| {
             let due = lock(&compactions).due(&progress);
-            if self.record(&mut batch, &due, &alive(&mut ahead)).await.is_err() {
-                return;
-            }
+            ahead.retain(|earlier| earlier.strong_count() > 0);
+            let behind = ahead.clone();
+            ahead.push(Arc::downgrade(&batch.told));
+            self.record(batch, due, behind, turns.next())
+        };
+        let mut done = read.map(record).buffered(RECORDED_BESIDE).boxed();
+        while let Some(Ok(batch)) = done.next().await {
             failpoint::pass(Step::EvaluateRecorded);
-            ahead.push_back(Arc::downgrade(&batch.told));
             if recorded.send(batch).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Judges and decides batches.
+    /// Decides batches.
     async fn decide_all(
         self: Arc<Self>,
         mut recorded: Receiver<Recorded>,

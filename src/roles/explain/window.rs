@@ -53,8 +53,8 @@ impl Traces<'_> {
         let first = log.iter().find(|bet| bet.id == own.id).copied();
         let asked = log.iter().find(|bet| bet.id == own.id && bet.arrival == own.arrival).copied().or(first);
         let judged = match (asked, self.evaluated) {
-            (Some(asked), _) => judge(log.iter().copied(), &[asked], rule),
-            (None, Some(false)) => judge(log.iter().copied().chain([own]), &[own], rule),
+            (Some(asked), _) => judge(log, &[asked], rule),
+            (None, Some(false)) => judge(&[log, &[own]].concat(), &[own], rule),
             (None, Some(true) | None) => return self.gone(log, rule),
         };
         let Some(Some(reach)) = judged.reaches.first().copied() else { return self.gone(log, rule) };
@@ -63,7 +63,7 @@ impl Traces<'_> {
                 "it is a repeat: the window knows its id since an earlier record, and judges it as of that".into(),
             );
         }
-        if asked.is_some() && self.may_have_lost(log, rule, judged.window.len()) {
+        if asked.is_some() && self.may_have_lost(log, rule, judged.kept_len()) {
             notes.push("bets of its window may no longer be kept: the count may have been greater then".to_owned());
         }
         let (needed, count, within_minutes) = (Some(reach.needed), Some(reach.count), Some(reach.within_minutes));

@@ -1,0 +1,84 @@
+//! Logs whose bets came in the order of their times, as nearly all do: they are judged without a window being kept.
+//!
+//! The newest bet is the last one then, and what is kept, or lies in one window with it, is the end of the log.
+
+use super::{Bet, Fullest, Open, Reach, Timeliness, WindowRule};
+use crate::domain::time::Timestamp;
+
+/// The bets of one log, each once, in order of arrival and of time.
+#[derive(Debug, Default)]
+pub(super) struct InOrder {
+    bets: Vec<Bet>,
+    /// So many at the beginning are no longer kept.
+    dropped: usize,
+    /// A bit for each id, and maybe more: of one whose bit is not set none came.
+    seen: Vec<u64>,
+}
+
+impl InOrder {
+    /// Judges by a log as a replay of it does. `false`: it is not that simple, and some of `reaches` are written already.
+    pub(super) fn judge(
+        &mut self,
+        log: &[Bet],
+        open: &mut Open<'_>,
+        reaches: &mut [Option<Reach>],
+        rule: &WindowRule,
+    ) -> bool {
+        if rule.kept_for().is_zero() || rule.max_entries == 0 {
+            return false;
+        }
+        (self.bets.clear(), self.seen.clear());
+        self.seen.resize(log.len().next_power_of_two(), 0);
+        let mut newest = Timestamp(i64::MIN);
+        for bet in log {
+            if bet.at < newest {
+                return false;
+            }
+            if self.may_have_seen(bet.id) && self.bets[self.dropped(rule)..].iter().any(|kept| kept.id == bet.id) {
+                // What a repeat is told depends on what came after the first of its id.
+                if open.asks(bet, reaches) {
+                    return false;
+                }
+                continue;
+            }
+            newest = bet.at;
+            self.bets.push(*bet);
+            open.answer(bet, reaches, || self.reach(rule));
+        }
+        self.dropped = self.dropped(rule);
+        true
+    }
+
+    /// The bets that are kept.
+    pub(super) fn kept(&self) -> &[Bet] {
+        &self.bets[self.dropped..]
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a part of a hash")]
+    fn may_have_seen(&mut self, id: u64) -> bool {
+        let parts = self.seen.len();
+        let (part, bit) = (&mut self.seen[id as usize & (parts - 1)], 1 << (id >> 58));
+        let may_have = *part & bit != 0;
+        *part |= bit;
+        may_have
+    }
+
+    /// So many of the bets are too old or too many beside the last.
+    fn dropped(&self, rule: &WindowRule) -> usize {
+        let Some(newest) = self.bets.last() else { return 0 };
+        let oldest_kept = newest.at.minus(rule.kept_for());
+        let too_old = self.bets.partition_point(|bet| bet.at <= oldest_kept);
+        too_old.max(self.bets.len().saturating_sub(rule.max_entries))
+    }
+
+    /// What the window says of the last bet.
+    fn reach(&self, rule: &WindowRule) -> Reach {
+        let kept = &self.bets[self.dropped(rule)..];
+        let at = kept.last().map_or(Timestamp(0), |bet| bet.at);
+        let oldest = at.minus(rule.width);
+        let counted = &kept[kept.partition_point(|bet| bet.at <= oldest)..];
+        let count = u32::try_from(counted.len()).unwrap_or(u32::MAX);
+        let span = counted.first().map_or(0, |first| at.0 - first.at.0);
+        rule.reach(Fullest { count, span }, Timeliness::InTime)
+    }
+}
