@@ -74,7 +74,7 @@ fn bet(at: i64, arrival: u32) -> Bet {
 }
 
 fn reaches(log: &[Bet], asked: &[Bet], rule: &WindowRule) -> Vec<Reach> {
-    judge(&log, asked, rule).reaches.into_iter().map(Option::unwrap).collect()
+    judge(log, asked, rule).reaches.into_iter().map(Option::unwrap).collect()
 }
 
 fn written(reaches: &[Reach]) -> String {
@@ -448,7 +448,7 @@ proptest! {
         // A redelivery of what was read already has its answer; what comes later is new, or a repeat sent anew.
         let later: Vec<Bet> = further.iter().filter(|bet| !read.contains(bet)).copied().collect();
         let whole: Vec<Bet> = read.iter().chain(&later).copied().collect();
-        let kept = kept_by(judge(&read, &[], &rule));
+        let kept = kept_by(judge(read, &[], &rule));
         prop_assert_eq!(&judge(&kept, &[], &rule).kept(), &kept);
         let compacted: Vec<Bet> = kept.into_iter().chain(later.iter().copied()).collect();
         prop_assert_eq!(parts(judge(&compacted, &later, &rule)), parts(judge(&whole, &later, &rule)));

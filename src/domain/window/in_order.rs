@@ -27,7 +27,8 @@ impl InOrder {
         if rule.kept_for().is_zero() || rule.max_entries == 0 {
             return false;
         }
-        (self.bets.clear(), self.seen.clear());
+        self.bets.clear();
+        self.seen.clear();
         self.seen.resize(log.len().next_power_of_two(), 0);
         let mut newest = Timestamp(i64::MIN);
         for bet in log {

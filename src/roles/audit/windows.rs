@@ -105,7 +105,7 @@ impl Auditor {
 fn differs(sampled: &Sampled, stored: &[Bet], drained: Drained) -> Option<String> {
     let rule = &sampled.rule;
     let expected = judge(&sampled.log, &[], rule).kept();
-    let kept = judge(&stored, &[], rule).kept();
+    let kept = judge(stored, &[], rule).kept();
     let there: HashSet<(u64, Timestamp)> = stored.iter().map(|bet| (bet.id, bet.at)).collect();
     let said: HashSet<(u64, Timestamp)> = expected.iter().map(|bet| (bet.id, bet.at)).collect();
     // Bets that came after the range may have pushed older ones out.
