@@ -101,8 +101,9 @@ pub const MEMORY: usize = windows::MEMORY;
 /// Hears of every call that the store answered: which operation, and how long it took with its retries.
 pub type Observe = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 
-/// The stores in Redis. Clones share one connection. It is made at the first call and made anew after it was lost; a call
-/// that meets a lost connection fails as unavailable, and the next one connects.
+/// The stores in Redis. Clones share one connection, those that are [`Scoped::beside`] each other do not. It is made at the
+/// first call and made anew after it was lost; a call that meets a lost connection fails as unavailable, and the next one
+/// connects.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,

@@ -178,11 +178,11 @@ impl<'a> View<'a> {
     fn recent(&self) -> Table {
         let told = lock(&self.board.told);
         let row = |told: &Told| {
-            let mut row = vec![time_of_day(told.at), told.tenant.clone(), told.trigger.name().to_owned()];
-            row.extend([told.decision.to_owned(), told.why.clone()]);
+            let mut row = vec![time_of_day(told.at), told.tenant.to_string(), told.trigger.name().to_owned()];
+            row.extend([told.decision.name().to_owned(), told.why()]);
             match self.board.ids {
-                ConsoleIds::Masked => row.push(format!("…{}", told.hash)),
-                ConsoleIds::Shown => row.extend([told.customer.clone(), told.event.clone()]),
+                ConsoleIds::Masked => row.push(format!("…{}", told.hash())),
+                ConsoleIds::Shown => row.extend([told.customer.to_string(), told.event.to_string()]),
             }
             row.push(told.source.to_string());
             row

@@ -2,26 +2,23 @@
 
 use crate::domain::decide::{Decision, Facts, Standing};
 use crate::domain::event::Event;
-use crate::domain::ids::Source;
+use crate::domain::ids::{CustomerId, EventId, Source, TenantId};
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::domain::window::{Reach, Timeliness};
 use crate::wire::window::customer_key;
 
-/// A decision that came as far as the claims, and why it came out as it did.
+/// A decision that came as far as the claims. It is put into words when somebody looks.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub(super) at: Timestamp,
-    pub(super) tenant: String,
+    pub(super) tenant: TenantId,
     pub(super) trigger: Trigger,
-    pub(super) decision: &'static str,
-    pub(super) why: String,
+    pub(super) decision: Decision,
     /// Where the event stands.
     pub(super) source: Source,
-    pub(super) customer: String,
-    pub(super) event: String,
-    /// The beginning of the hash under which the customer's window is kept.
-    pub(super) hash: String,
+    pub(super) customer: CustomerId,
+    pub(super) event: EventId,
 }
 
 impl Told {
@@ -33,29 +30,50 @@ impl Told {
         decision: &Decision,
         at: Timestamp,
     ) -> Option<Self> {
-        let why = why(decision)?;
-        let hash = customer_key(&event.tenant, &event.customer) >> 96;
-        Some(Self {
+        came_as_far(decision).then(|| Self {
             at,
-            tenant: event.tenant.to_string(),
+            tenant: event.tenant.clone(),
             trigger,
-            decision: decision.name(),
-            why,
+            decision: decision.clone(),
             source: source(),
-            customer: event.customer.to_string(),
-            event: event.id.to_string(),
-            hash: format!("{hash:08x}"),
+            customer: event.customer.clone(),
+            event: event.id.clone(),
         })
+    }
+
+    /// Why it came out as it did.
+    pub(super) fn why(&self) -> String {
+        why(&self.decision)
+    }
+
+    /// The beginning of the hash under which the customer's window is kept.
+    pub(super) fn hash(&self) -> String {
+        format!("{:08x}", customer_key(&self.tenant, &self.customer) >> 96)
     }
 }
 
-fn why(decision: &Decision) -> Option<String> {
-    let text = match decision {
+fn came_as_far(decision: &Decision) -> bool {
+    match decision {
         Decision::TenantUnknown
         | Decision::FeatureDisabled
         | Decision::TriggerDisabled
         | Decision::BelowThreshold { .. }
-        | Decision::BelowFrequency(_) => return None,
+        | Decision::BelowFrequency(_) => false,
+        Decision::EventTooOld { .. }
+        | Decision::InCooldown { .. }
+        | Decision::Required { .. }
+        | Decision::Shadowed { .. }
+        | Decision::Capped { .. } => true,
+    }
+}
+
+fn why(decision: &Decision) -> String {
+    match decision {
+        Decision::TenantUnknown
+        | Decision::FeatureDisabled
+        | Decision::TriggerDisabled
+        | Decision::BelowThreshold { .. }
+        | Decision::BelowFrequency(_) => String::new(),
         Decision::EventTooOld { facts, age, limit } => {
             format!("{}; {} s old, at most {} s", said(facts), age.as_secs(), limit.as_secs())
         }
@@ -67,8 +85,7 @@ fn why(decision: &Decision) -> Option<String> {
         Decision::Shadowed { facts, standing: Standing::First } => format!("{}; in shadow", said(facts)),
         Decision::Shadowed { facts, standing: Standing::Again } => format!("{}; in shadow, seen again", said(facts)),
         Decision::Capped { facts, limit } => format!("{}; the tenant's {limit} a minute are used up", said(facts)),
-    };
-    Some(text)
+    }
 }
 
 fn said(facts: &Facts) -> String {
@@ -120,7 +137,7 @@ mod tests {
             (Decision::BelowFrequency(reach), None),
             (Decision::TenantUnknown, None),
         ] {
-            assert_eq!(why(&decision).as_deref(), want);
+            assert_eq!(came_as_far(&decision).then(|| why(&decision)).as_deref(), want);
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::metrics::HeldReason;
 use crate::wire::window::customer_key;
 
 /// A batch of fewer customers is told to the store in one call.
-const WORTH_HALVING: usize = 256;
+const WORTH_HALVING: usize = 64;
 
 /// The tenant whose preferences were given up last, until somebody reads them again. Clones share it.
 #[derive(Debug, Clone, Default)]
