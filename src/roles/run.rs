@@ -76,13 +76,13 @@ async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {
 }
 
 /// What the buffers of all stages can hold at the most, in bytes: consumer queues, batches, commands at hand, producer, and
-/// what is remembered of windows, which candidate preferences have of their own. Of evaluate's batches ten have their bytes,
+/// what is remembered of windows, which candidate preferences have of their own. Of evaluate's batches eleven have their bytes,
 /// or their dead letters' as many.
 fn memory_bound(config: &Config) -> usize {
     const MIB: usize = 1024 * 1024;
     let windows = redis::MEMORY * if config.evaluate.candidate.is_some() { 2 } else { 1 };
     let role = |role: &config::Role| match role {
-        config::Role::Evaluate => 16 * MIB + 10 * 8 * MIB + 64 * MIB + windows,
+        config::Role::Evaluate => 16 * MIB + 11 * 8 * MIB + 64 * MIB + windows,
         config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + dispatch::MOST_AT_HAND * 2 * 1024 + 64 * MIB,
     };
     let traces = config.traces.endpoint.as_ref().map_or(0, |_| traces::MEMORY);
