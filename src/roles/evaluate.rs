@@ -1,7 +1,8 @@
 //! The role that decides: activity in, commands and dead letters out.
 //!
 //! A batch goes through four steps, and while it waits in one the next batch is in the step before: it is read in, its bets
-//! are recorded, it is decided, and what follows is sent. Each step takes batches in their order. A record is reported
+//! are recorded and judged, it is decided, and what follows is sent. Each step takes batches in their order; where bets are
+//! recorded and effects sent some are at hand side by side, and each customer's bets keep their order. A record is reported
 //! finished when everything that follows from it is acknowledged, and not before; so a crash at any point repeats work
 //! under the same names and loses nothing.
 

@@ -9,8 +9,8 @@ use crate::domain::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
     bets: Vec<Bet>,
-    /// So many at the beginning are no longer kept.
-    dropped: usize,
+    /// The place of the first that is still kept.
+    first_kept: usize,
     /// A bit for each id, and maybe more: of one whose bit is not set none came.
     seen: Vec<u64>,
 }
@@ -35,7 +35,7 @@ impl InOrder {
             if bet.at < newest {
                 return false;
             }
-            if self.may_have_seen(bet.id) && self.bets[self.dropped(rule)..].iter().any(|kept| kept.id == bet.id) {
+            if self.may_have_seen(bet.id) && self.kept_by(rule).iter().any(|kept| kept.id == bet.id) {
                 // What a repeat is told depends on what came after the first of its id.
                 if open.asks(bet, reaches) {
                     return false;
@@ -46,13 +46,13 @@ impl InOrder {
             self.bets.push(*bet);
             open.answer(bet, reaches, || self.reach(rule));
         }
-        self.dropped = self.dropped(rule);
+        self.first_kept = self.bets.len() - self.kept_by(rule).len();
         true
     }
 
     /// The bets that are kept.
     pub(super) fn kept(&self) -> &[Bet] {
-        &self.bets[self.dropped..]
+        &self.bets[self.first_kept..]
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "a part of a hash")]
@@ -64,17 +64,17 @@ impl InOrder {
         may_have
     }
 
-    /// So many of the bets are too old or too many beside the last.
-    fn dropped(&self, rule: &WindowRule) -> usize {
-        let Some(newest) = self.bets.last() else { return 0 };
+    /// Those that the last does not make too old or too many.
+    fn kept_by(&self, rule: &WindowRule) -> &[Bet] {
+        let Some(newest) = self.bets.last() else { return &[] };
         let oldest_kept = newest.at.minus(rule.kept_for());
         let too_old = self.bets.partition_point(|bet| bet.at <= oldest_kept);
-        too_old.max(self.bets.len().saturating_sub(rule.max_entries))
+        &self.bets[too_old.max(self.bets.len().saturating_sub(rule.max_entries))..]
     }
 
     /// What the window says of the last bet.
     fn reach(&self, rule: &WindowRule) -> Reach {
-        let kept = &self.bets[self.dropped(rule)..];
+        let kept = self.kept_by(rule);
         let at = kept.last().map_or(Timestamp(0), |bet| bet.at);
         let oldest = at.minus(rule.width);
         let counted = &kept[kept.partition_point(|bet| bet.at <= oldest)..];

@@ -58,7 +58,7 @@ pub(super) enum Standing {
 }
 
 impl Window {
-    /// Takes the next bet in and judges it as of its arrival: what [`judge`] says of the last record of a log, where no
+    /// Takes the next bet in and judges it as of its arrival: what [`super::judge`] says of the last record of a log, where no
     /// record is a redelivery.
     pub fn take(&mut self, bet: Bet, rule: &WindowRule) -> Reach {
         let standing = self.arrive(bet, rule);

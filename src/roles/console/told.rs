@@ -30,7 +30,7 @@ impl Told {
         decision: &Decision,
         at: Timestamp,
     ) -> Option<Self> {
-        came_as_far(decision).then(|| Self {
+        decision.facts().map(|_| Self {
             at,
             tenant: event.tenant.clone(),
             trigger,
@@ -43,7 +43,7 @@ impl Told {
 
     /// Why it came out as it did.
     pub(super) fn why(&self) -> String {
-        why(&self.decision)
+        why(&self.decision).unwrap_or_default()
     }
 
     /// The beginning of the hash under which the customer's window is kept.
@@ -52,28 +52,14 @@ impl Told {
     }
 }
 
-fn came_as_far(decision: &Decision) -> bool {
-    match decision {
+/// `None`: it did not come as far as the claims.
+fn why(decision: &Decision) -> Option<String> {
+    let text = match decision {
         Decision::TenantUnknown
         | Decision::FeatureDisabled
         | Decision::TriggerDisabled
         | Decision::BelowThreshold { .. }
-        | Decision::BelowFrequency(_) => false,
-        Decision::EventTooOld { .. }
-        | Decision::InCooldown { .. }
-        | Decision::Required { .. }
-        | Decision::Shadowed { .. }
-        | Decision::Capped { .. } => true,
-    }
-}
-
-fn why(decision: &Decision) -> String {
-    match decision {
-        Decision::TenantUnknown
-        | Decision::FeatureDisabled
-        | Decision::TriggerDisabled
-        | Decision::BelowThreshold { .. }
-        | Decision::BelowFrequency(_) => String::new(),
+        | Decision::BelowFrequency(_) => return None,
         Decision::EventTooOld { facts, age, limit } => {
             format!("{}; {} s old, at most {} s", said(facts), age.as_secs(), limit.as_secs())
         }
@@ -85,7 +71,8 @@ fn why(decision: &Decision) -> String {
         Decision::Shadowed { facts, standing: Standing::First } => format!("{}; in shadow", said(facts)),
         Decision::Shadowed { facts, standing: Standing::Again } => format!("{}; in shadow, seen again", said(facts)),
         Decision::Capped { facts, limit } => format!("{}; the tenant's {limit} a minute are used up", said(facts)),
-    }
+    };
+    Some(text)
 }
 
 fn said(facts: &Facts) -> String {
@@ -137,7 +124,8 @@ mod tests {
             (Decision::BelowFrequency(reach), None),
             (Decision::TenantUnknown, None),
         ] {
-            assert_eq!(came_as_far(&decision).then(|| why(&decision)).as_deref(), want);
+            assert_eq!(why(&decision).as_deref(), want);
+            assert_eq!(decision.facts().is_some(), want.is_some(), "what is told has something to say");
         }
     }
 }

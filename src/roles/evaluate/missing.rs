@@ -127,11 +127,11 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             Ok(windowed) => recorded.windowed = windowed,
             Err(GivenUp) => self.give_windows_up(&mut recorded),
         }
-        // Those without a window, or of which none was asked.
-        recorded.windowed.reaches.resize(recorded.arrivals.len(), None);
         Ok(recorded)
     }
 
+    /// Records a share of the bets and judges them by the logs that come back. Where one is missing there, all are recorded
+    /// again.
     async fn record_share<const TURNS: usize>(
         &self,
         told: &Told,
@@ -144,24 +144,15 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             turn.come().await?;
         }
         let ahead: Vec<Arc<Told>> = ahead.iter().filter_map(Weak::upgrade).collect();
-        let record = || self.record_judged(told, share, due, &ahead);
+        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
+        let record = || async {
+            let logs = self.record_behind(told, share, due, &ahead).await?;
+            Ok::<_, Unfilled>(walk::judge_share(&told.bets, share, logs, keep)?)
+        };
         let asked = || !due.is_empty() || !told.bets.of_share(share).is_empty();
         let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await?;
         turns.into_iter().for_each(Turn::pass);
         Ok(done)
-    }
-
-    /// Records bets and judges them by the logs that come back. Where one is missing there, all are recorded again.
-    async fn record_judged(
-        &self,
-        told: &Told,
-        share: Share,
-        due: &[Compaction],
-        ahead: &[Arc<Told>],
-    ) -> Result<Windowed, Unfilled> {
-        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
-        let logs = self.record_behind(told, share, due, ahead).await?;
-        Ok(walk::judge_share(&told.bets, share, logs, keep)?)
     }
 
     fn give_windows_up(&self, recorded: &mut Recorded) {
