@@ -12,13 +12,15 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo as _, Pipeline, RedisError, RedisResult,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult,
     TlsCertificates, Value,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::direct::{Direct, plain_address};
 use super::failure::{Failure, spoils_connection, unreadable_file};
 use super::pipelines::load_scripts;
+use super::protocol::{Commands, Packed};
 use super::replies::{by_node, server_errors};
 use super::{RedisSettings, Servers};
 
@@ -27,6 +29,8 @@ use super::{RedisSettings, Servers};
 pub(super) struct Connection {
     settings: Arc<RedisSettings>,
     current: Arc<Mutex<Current>>,
+    /// Whether it goes without the library.
+    is_direct: bool,
 }
 
 /// The connection in use or being made. Everybody who needs one awaits the same attempt and shares its end.
@@ -40,6 +44,7 @@ type Attempt = Shared<BoxFuture<'static, Result<Link, Failure>>>;
 
 #[derive(Clone)]
 enum Link {
+    Direct(Direct),
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -47,6 +52,11 @@ enum Link {
 impl Link {
     async fn ask_primaries(self, command: Cmd) -> RedisResult<Vec<Value>> {
         match self {
+            Self::Direct(link) => {
+                let answers = link.send(Packed::from(&command)).await?;
+                let error = server_errors(&answers).next();
+                error.map_or(Ok(answers), Err)
+            }
             Self::Single(mut link) => Ok(vec![command.query_async(&mut link).await?]),
             Self::Cluster(mut link) => {
                 let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
@@ -58,12 +68,19 @@ impl Link {
 
 impl Connection {
     pub(super) fn new(settings: RedisSettings) -> Self {
-        Self { settings: Arc::new(settings), current: Arc::default() }
+        let is_direct = match &settings.servers {
+            Servers::Single { url } => {
+                let server = url.as_str().into_connection_info();
+                server.is_ok_and(|server| settings.ca_file.is_none() && plain_address(&server).is_some())
+            }
+            Servers::Cluster { .. } => false,
+        };
+        Self { settings: Arc::new(settings), current: Arc::default(), is_direct }
     }
 
     /// Another connection to the same servers.
     pub(super) fn another(&self) -> Self {
-        Self { settings: Arc::clone(&self.settings), current: Arc::default() }
+        Self { current: Arc::default(), ..self.clone() }
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -73,12 +90,21 @@ impl Connection {
         }
     }
 
-    /// Sends one pipeline, to the node of its first key. The answers stand as they came; errors are among them.
-    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
+    /// Whether it takes commands as bytes.
+    pub(super) fn is_direct(&self) -> bool {
+        self.is_direct
+    }
+
+    /// Sends commands, to the node of the first one's key. The answers stand as they came; errors are among them.
+    pub(super) async fn send(&self, commands: &Commands) -> Result<Vec<Value>, Failure> {
         let (generation, link) = self.link().await?;
-        let answers: RedisResult<Vec<Value>> = match link {
-            Link::Single(mut link) => self.bounded(pipeline.query_async(&mut link)).await,
-            Link::Cluster(mut link) => self.bounded(pipeline.query_async(&mut link)).await,
+        let answers: RedisResult<Vec<Value>> = match (link, commands) {
+            (Link::Direct(link), Commands::Packed(packed)) => self.bounded(link.send(packed.clone())).await,
+            (Link::Single(mut link), Commands::Each(pipeline)) => self.bounded(pipeline.query_async(&mut link)).await,
+            (Link::Cluster(mut link), Commands::Each(pipeline)) => self.bounded(pipeline.query_async(&mut link)).await,
+            (Link::Direct(_), Commands::Each(_)) | (Link::Single(_) | Link::Cluster(_), Commands::Packed(_)) => {
+                Err((ErrorKind::Client, "commands of a form that is not this connection's").into())
+            }
         };
         let spoilt = match &answers {
             Ok(answers) => server_errors(answers).any(|error| spoils_connection(&error)),
@@ -195,9 +221,10 @@ async fn single(
 ) -> Result<Link, Failure> {
     let information = url.into_connection_info()?;
     let information = with_credentials(information, settings, password).set_tcp_settings(no_delay());
-    let client = match certificates {
-        Some(certificates) => Client::build_with_tls(information, certificates)?,
-        None => Client::open(information)?,
+    let client = match (certificates, plain_address(&information)) {
+        (Some(certificates), _) => Client::build_with_tls(information, certificates)?,
+        (None, Some(address)) => return Ok(Link::Direct(Direct::connect(address, &information).await?)),
+        (None, None) => Client::open(information)?,
     };
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(settings.connect_timeout))

@@ -7,6 +7,7 @@
 mod claims;
 mod connection;
 mod controls;
+mod direct;
 mod failure;
 mod forget;
 mod keys;
@@ -14,6 +15,7 @@ mod marks;
 mod outcomes;
 mod peek;
 mod pipelines;
+mod protocol;
 mod quotas;
 mod replies;
 mod windows;
@@ -192,7 +194,7 @@ impl RedisStore {
 
     /// Pipelines with room for about so many commands.
     fn pipelines_for(&self, commands: usize) -> Pipelines {
-        Pipelines::new(self.connection.is_cluster(), commands)
+        Pipelines::new(&self.connection, commands)
     }
 
     /// Sends the pipelines and gives the answers that were asked for, each at its place. Where the store is watched, each

@@ -9,6 +9,7 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 use super::connection::Connection;
 use super::failure::{Failure, is_missing_script, not_understood};
 use super::keys::Key;
+use super::protocol::{Commands, Packed};
 use super::replies::server_errors;
 
 /// A script, known to the server by its hash.
@@ -55,6 +56,9 @@ pub(super) fn get(key: &str) -> Cmd {
     command
 }
 
+/// Bytes of a command that appends a bet.
+const USUAL_BYTES: usize = 96;
+
 /// Keys lie in so many buckets.
 const BUCKETS: usize = 256;
 
@@ -70,6 +74,8 @@ pub(super) enum Answer {
 /// Pipelines by bucket; a single server takes all commands in one.
 pub(super) struct Pipelines {
     clustered: bool,
+    /// Whether commands are written down as they come.
+    packed: bool,
     lanes: BTreeMap<u8, Lane>,
     wanted: usize,
     /// Commands of each that there is room for.
@@ -77,26 +83,38 @@ pub(super) struct Pipelines {
 }
 
 struct Lane {
-    pipeline: Pipeline,
+    commands: Commands,
     answers: Vec<Answer>,
 }
 
 impl Pipelines {
     /// Pipelines for about so many commands.
-    pub(super) fn new(clustered: bool, commands: usize) -> Self {
+    pub(super) fn new(connection: &Connection, commands: usize) -> Self {
+        let (clustered, packed) = (connection.is_cluster(), connection.is_direct());
         let room = if clustered { commands.div_ceil(BUCKETS) } else { commands };
-        Self { clustered, lanes: BTreeMap::new(), wanted: 0, room }
+        Self { clustered, packed, lanes: BTreeMap::new(), wanted: 0, room }
     }
 
     /// Adds a command on one key. Commands on the same key are carried out in the order in which they were added.
     pub(super) fn add(&mut self, bucket: u8, command: Cmd, answer: Answer) {
-        let room = self.room;
-        let lane = self.lanes.entry(if self.clustered { bucket } else { 0 }).or_insert_with(|| Lane::with_room(room));
-        lane.pipeline.add_command(command);
-        lane.answers.push(answer);
+        self.lane(bucket, answer).commands.add(command);
+    }
+
+    /// The same of a command's words.
+    pub(super) fn add_words(&mut self, bucket: u8, words: &[&[u8]], answer: Answer) {
+        self.lane(bucket, answer).commands.add_words(words);
+    }
+
+    /// Where a bucket's next command belongs, with what becomes of its answer noted.
+    fn lane(&mut self, bucket: u8, answer: Answer) -> &mut Lane {
         if let Answer::Wanted(place) = answer {
             self.wanted = self.wanted.max(place + 1);
         }
+        let (room, packed) = (self.room, self.packed);
+        let lane = self.lanes.entry(if self.clustered { bucket } else { 0 });
+        let lane = lane.or_insert_with(|| Lane::with_room(room, packed));
+        lane.answers.push(answer);
+        lane
     }
 
     /// Adds one read of all the keys of a bucket to the end of its pipeline; on a single server there is one of all. The
@@ -132,7 +150,7 @@ impl Pipelines {
     pub(super) fn add_to_each(&mut self, command: impl Fn(u8) -> Cmd) -> usize {
         let first = self.wanted;
         for (bucket, lane) in &mut self.lanes {
-            lane.pipeline.add_command(command(*bucket));
+            lane.commands.add(command(*bucket));
             lane.answers.push(Answer::Wanted(self.wanted));
             self.wanted += 1;
         }
@@ -156,14 +174,19 @@ impl Pipelines {
 }
 
 impl Lane {
-    fn with_room(commands: usize) -> Self {
-        Self { pipeline: Pipeline::with_capacity(commands), answers: Vec::with_capacity(commands) }
+    fn with_room(commands: usize, packed: bool) -> Self {
+        let answers = Vec::with_capacity(commands);
+        if packed {
+            return Self { commands: Commands::Packed(Packed::with_room(commands * USUAL_BYTES)), answers };
+        }
+        let mut pipeline = Pipeline::with_capacity(commands);
+        pipeline.ignore_errors();
+        Self { commands: Commands::Each(pipeline), answers }
     }
 
     /// Gives what becomes of each answer, and the answers.
-    async fn send(mut self, connection: &Connection) -> Result<(Vec<Answer>, Vec<Value>), Failure> {
-        self.pipeline.ignore_errors();
-        let mut answers = connection.send(&self.pipeline).await?;
+    async fn send(self, connection: &Connection) -> Result<(Vec<Answer>, Vec<Value>), Failure> {
+        let mut answers = connection.send(&self.commands).await?;
         if first_error(&answers).is_some_and(|error| is_missing_script(&error)) {
             answers = self.send_with_scripts(connection).await?;
         }
@@ -180,12 +203,7 @@ impl Lane {
     async fn send_with_scripts(&self, connection: &Connection) -> Result<Vec<Value>, Failure> {
         let scripts = load_scripts();
         let loads = scripts.len();
-        let mut again = Pipeline::with_capacity(loads + self.pipeline.len());
-        again.ignore_errors();
-        for command in scripts.into_iter().chain(self.pipeline.cmd_iter().cloned()) {
-            again.add_command(command);
-        }
-        let mut answers = connection.send(&again).await?;
+        let mut answers = connection.send(&self.commands.behind(scripts)).await?;
         if let Some(error) = first_error(&answers) {
             return Err(connection.failure(error));
         }

@@ -93,10 +93,8 @@ impl RedisStore {
                 records.clear();
                 bets.bets.iter().for_each(|bet| encode(bet, &mut records));
                 self.keys.write_window(bets.key, &mut name);
-                let mut append = redis::Cmd::with_capacity(3, 6 + name.len() + records.len());
-                append.arg("APPEND").arg(&name).arg(&records[..]);
                 logs.append(place, &records);
-                pipelines.add(bucket(bets.key), append, Answer::Wanted(place));
+                pipelines.add_words(bucket(bets.key), &[b"APPEND", name.as_bytes(), &records], Answer::Wanted(place));
             }
             if expiring.next_if(|one| one.place == place).is_some() {
                 self.add_end(pipelines, bets);
