@@ -8,7 +8,9 @@ use crate::scrape;
 use crate::stack::{Processor, Stack};
 
 const LONG: Duration = Duration::from_secs(900);
+/// A look costs the role a page of metrics, so long runs are looked at less often.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const PAUSE_A_RECORD: Duration = Duration::from_nanos(200);
 
 /// What runs, and what it counts when it is done with a record.
 pub struct Role<'a> {
@@ -58,6 +60,7 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
     let mut processor = stack.run_program(role.program, role.roles, &environment);
     let mut redis = ground.redis.connect();
     let began = Instant::now();
+    let between_looks = BETWEEN_LOOKS.max(PAUSE_A_RECORD * u32::try_from(role.records).unwrap_or(u32::MAX));
     let (records, mut looks): (f64, Vec<Look>) = (role.records as f64, Vec::new());
     let page = loop {
         let page = scrape::metrics(&processor).unwrap_or_default();
@@ -74,7 +77,7 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
         let ended = processor.process.exited();
         assert!(ended.is_none(), "it ended ({ended:?}): {}", processor.process.stderr());
         assert!(began.elapsed() < LONG, "{counted} of {records} within {LONG:?}; {}", processor.process.stderr());
-        std::thread::sleep(BETWEEN_LOOKS);
+        std::thread::sleep(between_looks);
     };
     let memory = processes::peak_memory(processor.process.pid());
     let (first, last) = ends(&looks, role.warm_up as f64, records);
