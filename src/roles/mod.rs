@@ -13,6 +13,7 @@ pub mod explain;
 pub mod forget;
 pub mod hold;
 pub mod offline;
+mod own_thread;
 pub mod pause;
 pub mod place;
 pub mod processor;

@@ -14,6 +14,7 @@ use super::evaluate::candidate::{Beside, Candidate};
 use super::evaluate::guard::Guard;
 use super::evaluate::{Evaluate, FloodStop, Unread};
 use super::hold::Holder;
+use super::own_thread::on_own_thread;
 use super::refill::{Decisions, Fill, Filled, FixedOutcomes, Kept};
 use super::walk::Ledgers;
 use super::{background, wiring};
@@ -105,7 +106,8 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
     fn evaluate(&self, preferences: &Arc<wiring::TenantPreferences>, started: &mut Started) -> anyhow::Result<()> {
         let config = &self.config;
         let kept = self.kept_decisions(preferences, started);
-        let store = Filled::new(&self.store, Part::Decisions, &kept);
+        // Connections of its own, so that they are made and served on the thread of the role.
+        let store = Filled::new(&self.store, Part::Decisions, &kept).beside();
         let claims = store.beside();
         let role = Evaluate {
             windows: store,
@@ -140,9 +142,9 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
         let activity = consumer.lanes.remove(0);
         let (progress, stop) = (consumer.progress.clone(), self.stop.clone());
         started.roles.spawn(async move {
-            role.run(activity, progress, stop).await;
+            let worked = on_own_thread("evaluate", role.run(activity, progress, stop)).await;
             consumer.stop().await;
-            Ok(())
+            worked.context("evaluate")
         });
         let topics = &config.kafka.topics;
         let shadow = wiring::may_shadow(&config.evaluate, &started.controls.now()).then_some(&topics.shadow_commands);
