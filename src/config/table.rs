@@ -329,7 +329,7 @@ const FIRST: &[KeyDoc] = &[
         Some("off"),
         "Which decisions get a receipt by which they can be made again: none, those that ask somebody, or all",
     ),
-    of("evaluate.batch_size", whole(1, 10_000), Some("1000"), "The most events decided in one step"),
+    of("evaluate.batch_size", whole(1, 10_000), Some("1250"), "The most events decided in one step"),
     of(
         "evaluate.flood.records",
         whole(0, 100_000_000),

@@ -99,7 +99,7 @@ evaluate:
     url: null
     directory: null
   receipts: off
-  batch_size: 1000
+  batch_size: 1250
   flood:
     records: 10000
     share: 0.9

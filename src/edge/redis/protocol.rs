@@ -114,20 +114,17 @@ fn write_command(bytes: &mut Vec<u8>, words: &[&[u8]]) {
     }
 }
 
-fn write_head(bytes: &mut Vec<u8>, kind: u8, mut number: usize) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
+fn write_head(bytes: &mut Vec<u8>, kind: u8, number: usize) {
     bytes.push(kind);
-    bytes.extend_from_slice(&digits[first..]);
+    write_number(bytes, number);
     bytes.extend_from_slice(b"\r\n");
+}
+
+fn write_number(bytes: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        write_number(bytes, number / 10);
+    }
+    bytes.push(b'0' + (number % 10) as u8);
 }
 
 /// These bytes are no answer, and neither begins one.

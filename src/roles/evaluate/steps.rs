@@ -31,7 +31,7 @@ const RECORDED_BESIDE: usize = 2;
 /// Groups of batches whose effects are on their way at once. An idle role's groups are single small batches.
 const ON_THEIR_WAY: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
-const TOGETHER: usize = 6;
+const TOGETHER: usize = 4;
 /// No batch is waited for behind so many bytes to be sent.
 const BYTES_TOGETHER: usize = 1024 * 1024;
 /// How long a full batch waits for those that are on its heels.
