@@ -39,10 +39,8 @@ struct UnderWay {
 
 /// Host and port of a server that is spoken to without the library.
 pub(super) fn plain_address(server: &ConnectionInfo) -> Option<(&str, u16)> {
-    match server.addr() {
-        ConnectionAddr::Tcp(host, port) => Some((host, *port)),
-        _ => None,
-    }
+    let ConnectionAddr::Tcp(host, port) = server.addr() else { return None };
+    Some((host, *port))
 }
 
 impl Direct {
