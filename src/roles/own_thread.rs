@@ -15,21 +15,22 @@ pub(super) async fn on_own_thread<T: Send + 'static>(
     name: &str,
     work: impl Future<Output = T> + Send + 'static,
 ) -> io::Result<T> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
     let (mut ended, end) = channel();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let done = runtime.block_on(async {
+        let until_unwanted = async {
             tokio::select! {
                 done = work => Some(done),
                 () = ended.closed() => None,
             }
-        });
-        if let Some(done) = done {
-            // Nobody waits for it any more.
+        };
+        // Made here: where the thread cannot be started there is no runtime that would have to end among other work.
+        let done = Builder::new_current_thread().enable_all().build().map(|runtime| runtime.block_on(until_unwanted));
+        if let Some(done) = done.transpose() {
+            // Nobody may wait for it any more.
             let _ = ended.send(done);
         }
     })?;
-    end.await.map_err(|_| io::Error::other(format!("the thread {name} broke off")))
+    end.await.unwrap_or_else(|_| Err(io::Error::other(format!("the thread {name} broke off"))))
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ use redis::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::direct::{Direct, plain_address};
+use super::direct::Direct;
 use super::failure::{Failure, spoils_connection, unreadable_file};
 use super::pipelines::load_scripts;
-use super::protocol::{Commands, Packed};
+use super::protocol::Commands;
 use super::replies::{by_node, server_errors};
 use super::{RedisSettings, Servers};
 
@@ -52,11 +52,7 @@ enum Link {
 impl Link {
     async fn ask_primaries(self, command: Cmd) -> RedisResult<Vec<Value>> {
         match self {
-            Self::Direct(link) => {
-                let answers = link.send(Packed::from(&command)).await?;
-                let error = server_errors(&answers).next();
-                error.map_or(Ok(answers), Err)
-            }
+            Self::Direct(link) => Ok(vec![link.ask(&command).await??]),
             Self::Single(mut link) => Ok(vec![command.query_async(&mut link).await?]),
             Self::Cluster(mut link) => {
                 let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
@@ -70,8 +66,7 @@ impl Connection {
     pub(super) fn new(settings: RedisSettings) -> Self {
         let is_direct = match &settings.servers {
             Servers::Single { url } => {
-                let server = url.as_str().into_connection_info();
-                server.is_ok_and(|server| settings.ca_file.is_none() && plain_address(&server).is_some())
+                settings.ca_file.is_none() && url.as_str().into_connection_info().is_ok_and(|it| Direct::suits(&it))
             }
             Servers::Cluster { .. } => false,
         };
@@ -150,7 +145,7 @@ impl Connection {
     async fn link(&self) -> Result<(u64, Link), Failure> {
         let (generation, attempt) = {
             let mut current = self.lock();
-            let connect = || connect(Arc::clone(&self.settings)).boxed().shared();
+            let connect = || connect(Arc::clone(&self.settings), self.is_direct).boxed().shared();
             let attempt = current.attempt.get_or_insert_with(connect).clone();
             (current.generation, attempt)
         };
@@ -174,11 +169,12 @@ impl Connection {
     }
 }
 
-async fn connect(settings: Arc<RedisSettings>) -> Result<Link, Failure> {
+async fn connect(settings: Arc<RedisSettings>, is_direct: bool) -> Result<Link, Failure> {
     let connecting = async {
         let password = password(&settings).await?;
         let certificates = certificates(&settings).await?;
         let link = match &settings.servers {
+            Servers::Single { url } if is_direct => direct(&settings, url, password).await,
             Servers::Single { url } => single(&settings, url, password, certificates).await,
             Servers::Cluster { urls } => cluster(&settings, urls, password, certificates).await,
         }?;
@@ -213,6 +209,11 @@ fn no_delay() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
 
+async fn direct(settings: &RedisSettings, url: &str, password: Option<SecretString>) -> Result<Link, Failure> {
+    let server = with_credentials(url.into_connection_info()?, settings, password);
+    Ok(Link::Direct(Direct::connect(&server).await?))
+}
+
 async fn single(
     settings: &RedisSettings,
     url: &str,
@@ -221,10 +222,9 @@ async fn single(
 ) -> Result<Link, Failure> {
     let information = url.into_connection_info()?;
     let information = with_credentials(information, settings, password).set_tcp_settings(no_delay());
-    let client = match (certificates, plain_address(&information)) {
-        (Some(certificates), _) => Client::build_with_tls(information, certificates)?,
-        (None, Some(address)) => return Ok(Link::Direct(Direct::connect(address, &information).await?)),
-        (None, None) => Client::open(information)?,
+    let client = match certificates {
+        Some(certificates) => Client::build_with_tls(information, certificates)?,
+        None => Client::open(information)?,
     };
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(settings.connect_timeout))

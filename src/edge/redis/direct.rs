@@ -37,16 +37,18 @@ struct UnderWay {
     done: oneshot::Sender<RedisResult<Vec<Value>>>,
 }
 
-/// Host and port of a server that is spoken to without the library.
-pub(super) fn plain_address(server: &ConnectionInfo) -> Option<(&str, u16)> {
-    let ConnectionAddr::Tcp(host, port) = server.addr() else { return None };
-    Some((host, *port))
-}
-
 impl Direct {
+    /// Whether a server can be spoken to without the library.
+    pub(super) fn suits(server: &ConnectionInfo) -> bool {
+        matches!(server.addr(), ConnectionAddr::Tcp(..))
+    }
+
     /// Connects and says who we are.
-    pub(super) async fn connect(address: (&str, u16), server: &ConnectionInfo) -> RedisResult<Self> {
-        let stream = TcpStream::connect(address).await?;
+    pub(super) async fn connect(server: &ConnectionInfo) -> RedisResult<Self> {
+        let ConnectionAddr::Tcp(host, port) = server.addr() else {
+            return Err((ErrorKind::InvalidClientConfig, "not an address of plain TCP").into());
+        };
+        let stream = TcpStream::connect((host.as_str(), *port)).await?;
         // What is sent is small and awaited, so it must not wait for more to come.
         stream.set_nodelay(true)?;
         let (calls, to_make) = mpsc::channel(WAITING);
@@ -70,7 +72,7 @@ impl Direct {
     }
 
     /// The answer to one command, be it an error.
-    async fn ask(&self, command: &Cmd) -> RedisResult<Result<Value, RedisError>> {
+    pub(super) async fn ask(&self, command: &Cmd) -> RedisResult<Result<Value, RedisError>> {
         let answer = self.send(Packed::from(command)).await?.pop().unwrap_or(Value::Nil);
         Ok(if let Value::ServerError(error) = answer { Err(error.into()) } else { Ok(answer) })
     }
@@ -173,5 +175,56 @@ impl Incoming {
             let error = (ErrorKind::Parse, "Redis's answer cannot be read", malformed.to_string());
             let _ = first.done.send(Err(error.into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection to a server that reads one call, writes these pieces and then ends.
+    async fn served(pieces: &'static [&'static str]) -> Direct {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let call = stream.read(&mut [0; 64]).await.unwrap();
+            assert!(call > 0);
+            for piece in pieces {
+                stream.write_all(piece.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        Direct::connect(&url.into_connection_info().unwrap()).await.unwrap()
+    }
+
+    fn ping() -> Cmd {
+        redis::cmd("PING")
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_come_in_pieces() {
+        let direct = served(&["+PO", "NG\r", "\n"]).await;
+        assert_eq!(direct.ask(&ping()).await.unwrap().unwrap(), Value::SimpleString("PONG".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_a_connection_that_is_lost_now_and_later() {
+        let direct = served(&["+PO"]).await;
+        for _ in 0..2 {
+            assert!(direct.ask(&ping()).await.unwrap_err().is_io_error());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_told_to_who_waits_and_ends_the_connection() {
+        let direct = served(&["HTTP/1.1 400 Bad Request\r\n"]).await;
+        assert_eq!(direct.ask(&ping()).await.unwrap_err().kind(), ErrorKind::Parse);
+        assert!(direct.ask(&ping()).await.unwrap_err().is_io_error());
     }
 }

@@ -210,6 +210,8 @@ fn integer(text: &[u8]) -> Result<i64, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn packed(words: &[&str]) -> Vec<u8> {
@@ -271,6 +273,15 @@ mod tests {
             &deep,
         ] {
             assert_eq!(read_answer(text.as_bytes()), Err(Malformed), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_much_for_it(text in "([-+:$*]-?[0-9]{0,3}(\r\n)?|[a-z\r\n]){0,12}") {
+            if let Ok(Some((_, length))) = read_answer(text.as_bytes()) {
+                prop_assert!((1..=text.len()).contains(&length));
+            }
         }
     }
 }
