@@ -3,17 +3,16 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
-use rdkafka::util::Timeout;
 use tokio::time::Instant;
 
 use super::heard::{Heard, Listening};
 use super::{ClientError, Connection};
 use crate::edge::files::FileStamp;
 use crate::wire::dead_letter::PAYLOAD_BYTES;
+
+mod client;
+use client::Client;
 
 /// A record to be written.
 #[derive(Debug, Clone)]
@@ -82,7 +81,7 @@ pub struct Producer {
 
 /// The client in use, and what its property files were when it was made.
 struct Current {
-    client: FutureProducer<Listening>,
+    client: Arc<Client>,
     heard: Arc<Heard>,
     stamps: Vec<Option<FileStamp>>,
     looked_at: Instant,
@@ -100,10 +99,10 @@ impl Producer {
         Ok(Self { connection, current })
     }
 
-    fn current(&self) -> (FutureProducer<Listening>, Arc<Heard>) {
+    fn current(&self) -> (Arc<Client>, Arc<Heard>) {
         self.renew_if_outdated();
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        (current.client.clone(), Arc::clone(&current.heard))
+        (Arc::clone(&current.client), Arc::clone(&current.heard))
     }
 
     /// What stands in files may have been rotated, and a client keeps what it was made with. Whoever sends with the old
@@ -122,10 +121,10 @@ impl Producer {
     }
 
     /// An idempotent producer that met a fatal error is dead for good; a new one has a new identity.
-    fn renew_if_fatal(&self, used: &FutureProducer<Listening>) {
-        let Some((code, reason)) = used.client().fatal_error() else { return };
+    fn renew_if_fatal(&self, used: &Client) {
+        let Some((code, reason)) = used.fatal_error() else { return };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.client.client().fatal_error().is_none() {
+        if current.client.fatal_error().is_none() {
             return;
         }
         tracing::error!(%code, reason, "the Kafka producer met a fatal error and is made anew");
@@ -149,7 +148,7 @@ impl Current {
     }
 }
 
-fn create(connection: &Connection, heard: Arc<Heard>) -> Result<FutureProducer<Listening>, ClientError> {
+fn create(connection: &Connection, heard: Arc<Heard>) -> Result<Arc<Client>, ClientError> {
     let config = connection.client(&[
         ("compression.type", "lz4"),
         ("linger.ms", "1"),
@@ -162,7 +161,7 @@ fn create(connection: &Connection, heard: Arc<Heard>) -> Result<FutureProducer<L
         ("enable.idempotence", "true"),
         ("acks", "all"),
     ])?;
-    config.create_with_context(Listening(heard)).map_err(ClientError::Refused)
+    Client::start(&config, Listening(heard)).map(Arc::new)
 }
 
 impl Sink for Producer {
@@ -170,50 +169,31 @@ impl Sink for Producer {
         if records.is_empty() {
             return Ok(());
         }
-        let (producer, heard) = self.current();
-        let deliveries = records.iter().map(|record| deliver(&producer, record));
-        let mut failed: Option<SendError> = None;
-        for (place, delivered) in join_all(deliveries).await.into_iter().enumerate() {
-            if let Err(source) = delivered {
-                let topic = || records[place].topic.clone();
-                failed
-                    .get_or_insert_with(|| SendError {
-                        topic: topic(),
-                        reason: heard.last(),
-                        source,
-                        unsent: Vec::new(),
-                    })
-                    .unsent
-                    .push(place);
-            }
-        }
-        if failed.is_none() {
+        let (client, heard) = self.current();
+        let failed = write(&client, records).await;
+        self.renew_if_fatal(&client);
+        let unsent = failed.iter().map(|(place, _)| *place).collect();
+        let Some((first, source)) = failed.into_iter().next() else {
             heard.forget();
-        }
-        self.renew_if_fatal(&producer);
-        failed.map_or(Ok(()), Err)
+            return Ok(());
+        };
+        Err(SendError { topic: records[first].topic.clone(), reason: heard.last(), source, unsent })
     }
 }
 
-async fn deliver(producer: &FutureProducer<Listening>, record: &Outgoing) -> Result<(), KafkaError> {
-    let delivered = deliver_whole(producer, record).await;
+/// Writes records, and those that are refused for their size once more as far as they may be cut.
+async fn write(client: &Client, records: &[Outgoing]) -> Vec<(usize, KafkaError)> {
+    let mut failed = client.write(records).await;
     let too_large = |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-    match (delivered, record.cut()) {
-        (Err(error), Some(cut)) if too_large(&error) => deliver_whole(producer, &cut).await,
-        (delivered, _) => delivered,
+    let cut = |(place, error): &(usize, KafkaError)| {
+        if too_large(error) { records[*place].cut().map(|cut| (*place, cut)) } else { None }
+    };
+    let (places, cut): (Vec<usize>, Vec<Outgoing>) = failed.iter().filter_map(cut).unzip();
+    if cut.is_empty() {
+        return failed;
     }
-}
-
-async fn deliver_whole(producer: &FutureProducer<Listening>, record: &Outgoing) -> Result<(), KafkaError> {
-    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-    for (key, value) in &record.headers {
-        headers = headers.insert(Header { key, value: Some(value) });
-    }
-    let mut outgoing: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic);
-    outgoing.key = record.key.as_deref();
-    outgoing.payload = record.payload.as_deref();
-    if !record.headers.is_empty() {
-        outgoing.headers = Some(headers);
-    }
-    producer.send(outgoing, Timeout::After(Duration::from_secs(30))).await.map(|_| ()).map_err(|(error, _)| error)
+    failed.retain(|(place, _)| places.binary_search(place).is_err());
+    failed.extend(client.write(&cut).await.into_iter().map(|(place, error)| (places[place], error)));
+    failed.sort_by_key(|(place, _)| *place);
+    failed
 }
