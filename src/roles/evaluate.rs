@@ -27,7 +27,7 @@ use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
-use crate::edge::kafka::records::{Batch, Record};
+use crate::edge::kafka::records::{At, Batch, Record};
 use crate::edge::preferences::{PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
@@ -36,7 +36,8 @@ use crate::metrics::{HeldReason, Metrics};
 use crate::traces::Traces;
 use crate::wire::dead_letter::{self, Stage};
 use crate::wire::event::{self, Decoded};
-use crate::wire::{command, receipt, redrive, window};
+use crate::wire::window::Arrivals;
+use crate::wire::{command, receipt, redrive};
 
 pub mod candidate;
 mod compactions;
@@ -128,6 +129,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let mut records = Vec::with_capacity(batch.len());
         let mut rejected = Vec::new();
         let mut unknown_types = Vec::new();
+        let mut partition: Option<(At<'_>, Arrivals)> = None;
         for (place, record) in batch.iter().enumerate() {
             match event::decode(record.payload, &self.settings.rates) {
                 Decoded::Event(event) if event.occurred_at > now.plus(self.settings.max_clock_skew) => {
@@ -139,10 +141,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 }
                 Decoded::Event(event) => {
                     let at = record.position;
-                    let source = window::arrival_of(at.topic, at.partition, at.offset);
+                    // Records come in runs of one partition.
+                    let (_, places) = match partition {
+                        Some(known) if known.0.is_beside(at) => known,
+                        Some(_) | None => *partition.insert((at, Arrivals::of(at.topic, at.partition))),
+                    };
                     let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
                     let age_limit = redrive::age_limit(headers);
-                    arrivals.push(Arrival { event, place: source, preferences: None, age_limit });
+                    arrivals.push(Arrival { event, place: places.at(at.offset), preferences: None, age_limit });
                     records.push(place);
                 }
                 Decoded::UnknownType { tenant } => unknown_types.push(tenant),

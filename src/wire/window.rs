@@ -117,18 +117,27 @@ pub fn bet_id_of(event: &str) -> u64 {
 
 /// The hash of a place in the input: topic, partition and offset.
 pub fn arrival(source: &Source) -> u32 {
-    arrival_of(&source.topic, source.partition, source.offset)
+    Arrivals::of(&source.topic, source.partition).at(source.offset)
 }
 
-/// The same of its parts.
-pub fn arrival_of(topic: &str, partition: i32, offset: i64) -> u32 {
-    let mut hasher = SipHasher24::new_with_keys(ARRIVALS.0, ARRIVALS.1);
-    hasher.write(topic.as_bytes());
-    hasher.write(&[0]);
-    hasher.write(&partition.to_be_bytes());
-    hasher.write(&offset.to_be_bytes());
-    let hash = hasher.finish().to_be_bytes();
-    u32::from_be_bytes([hash[4], hash[5], hash[6], hash[7]])
+/// The hashes of the places in one partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrivals(SipHasher24);
+
+impl Arrivals {
+    pub fn of(topic: &str, partition: i32) -> Self {
+        let mut hasher = SipHasher24::new_with_keys(ARRIVALS.0, ARRIVALS.1);
+        hasher.write(topic.as_bytes());
+        hasher.write(&[0]);
+        hasher.write(&partition.to_be_bytes());
+        Self(hasher)
+    }
+
+    pub fn at(mut self, offset: i64) -> u32 {
+        self.0.write(&offset.to_be_bytes());
+        let hash = self.0.finish().to_be_bytes();
+        u32::from_be_bytes([hash[4], hash[5], hash[6], hash[7]])
+    }
 }
 
 /// The hash that stands for a customer in keys, so that no key tells who it is. Tenant and customer are parted by NUL, which

@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::neighbours::neighbours;
+use super::neighbours::{bring_near, neighbours};
 use crate::edge::marks::Era;
 
 /// Customers whose log may be known, at 32 bytes each beside the log.
@@ -71,6 +71,12 @@ impl Copies {
 }
 
 impl Shelf {
+    /// Brings near what is known of customers, before it is taken or put.
+    pub(super) fn bring_near(&self, hashes: impl Iterator<Item = u128>) {
+        let near = hashes.filter_map(|hash| self.places.get(neighbours(hash, PLACES).1));
+        bring_near(near.map(|near| near.iter().fold(0, |read, place| read ^ place.tag)));
+    }
+
     /// Takes a copy away; empty where there is none. It is put back once it is known to be true.
     pub(super) fn take(&mut self, hash: u128) -> Vec<u8> {
         let (tag, near) = neighbours(hash, PLACES);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::longer;
-use super::neighbours::neighbours;
+use super::neighbours::{bring_near, neighbours};
 use crate::edge::windows::CustomerBets;
 
 /// Customers remembered, at 16 bytes each; memory is taken as they come.
@@ -45,6 +45,8 @@ impl Expiries {
     /// Those of a batch's keys that are not known to live long enough, in their order.
     pub(super) fn due(&self, batch: &[CustomerBets]) -> Vec<Expiring> {
         let (now, places) = (millis(self.began.elapsed()), self.places());
+        let near = batch.iter().filter_map(|bets| places.get(neighbours(bets.key, REMEMBERED).1));
+        bring_near(near.map(|near| near.iter().fold(0, |read, place| read ^ place.tag)));
         let due = |(_, bets): &(usize, &CustomerBets)| !lasts(&places, bets.key, now, bets.ttl);
         let expiring = |(place, bets): (usize, &CustomerBets)| Expiring {
             place,

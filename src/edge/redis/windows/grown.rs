@@ -8,6 +8,7 @@ use super::super::pipelines::{Pipelines, read_places};
 use super::super::replies::bytes_or_nil;
 use super::copies::Shelf;
 use super::decoded;
+use super::neighbours::bring_near;
 use crate::edge::windows::{CustomerBets, Logs};
 use crate::wire::window::BET_BYTES;
 
@@ -28,11 +29,15 @@ pub(super) struct Reads {
 impl Grown {
     /// Takes the copies off the shelf. Where nothing is appended no length comes back, and a copy is of no use.
     pub(super) fn of(batch: &[CustomerBets], shelf: &mut Shelf) -> Self {
+        shelf.bring_near(batch.iter().map(|bets| bets.key));
         let known = |bets: &CustomerBets| {
             let log = shelf.take(bets.key);
             (!bets.bets.is_empty() && !log.is_empty()).then_some(log)
         };
-        Self(batch.iter().map(known).collect())
+        let logs: Vec<Option<Vec<u8>>> = batch.iter().map(known).collect();
+        // Where they are to be appended to.
+        bring_near(logs.iter().flatten().map(|log| log.last().copied().map_or(0, u64::from)));
+        Self(logs)
     }
 
     pub(super) fn append(&mut self, place: usize, records: &[u8]) {
@@ -90,6 +95,7 @@ impl Grown {
 
     /// Leaves the copies on the shelf.
     pub(super) fn keep(self, batch: &[CustomerBets], shelf: &mut Shelf) {
+        shelf.bring_near(batch.iter().map(|bets| bets.key));
         for (log, bets) in self.0.into_iter().zip(batch) {
             shelf.put(bets.key, log.unwrap_or_default());
         }
