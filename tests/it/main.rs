@@ -19,6 +19,7 @@ mod kit;
 mod lost;
 mod operation;
 mod packaging;
+mod producer;
 mod readme;
 mod receipts;
 mod record;
