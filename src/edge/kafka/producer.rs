@@ -183,17 +183,20 @@ impl Sink for Producer {
 
 /// Writes records, and those that are refused for their size once more as far as they may be cut.
 async fn write(client: &Client, records: &[Outgoing]) -> Vec<(usize, KafkaError)> {
-    let mut failed = client.write(records).await;
     let too_large = |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
-    let cut = |(place, error): &(usize, KafkaError)| {
-        if too_large(error) { records[*place].cut().map(|cut| (*place, cut)) } else { None }
-    };
-    let (places, cut): (Vec<usize>, Vec<Outgoing>) = failed.iter().filter_map(cut).unzip();
-    if cut.is_empty() {
-        return failed;
+    let (mut failed, mut places, mut cut) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, error) in client.write(records).await {
+        match too_large(&error).then(|| records[place].cut()).flatten() {
+            Some(shorter) => {
+                places.push(place);
+                cut.push(shorter);
+            }
+            None => failed.push((place, error)),
+        }
     }
-    failed.retain(|(place, _)| places.binary_search(place).is_err());
-    failed.extend(client.write(&cut).await.into_iter().map(|(place, error)| (places[place], error)));
-    failed.sort_by_key(|(place, _)| *place);
+    if !cut.is_empty() {
+        failed.extend(client.write(&cut).await.into_iter().map(|(place, error)| (places[place], error)));
+        failed.sort_by_key(|(place, _)| *place);
+    }
     failed
 }

@@ -67,9 +67,9 @@ impl Client {
 
     /// Writes records in their order, and waits until each is acknowledged or has failed. Gives back the places of those
     /// that failed, and why, in their order.
-    pub(super) async fn write(&self, records: impl IntoIterator<Item = &Outgoing>) -> Vec<(usize, KafkaError)> {
+    pub(super) async fn write(&self, records: &[Outgoing]) -> Vec<(usize, KafkaError)> {
         let (failures, mut failed) = unbounded_channel();
-        for (place, record) in records.into_iter().enumerate() {
+        for (place, record) in records.iter().enumerate() {
             let waiting = Box::new(Waiting { place, failures: failures.clone() });
             if let Err(error) = self.queue(record, waiting).await {
                 let _ = failures.send((place, error));

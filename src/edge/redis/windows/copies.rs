@@ -74,7 +74,7 @@ impl Shelf {
     /// Brings near what is known of customers, before it is taken or put.
     pub(super) fn bring_near(&self, hashes: impl Iterator<Item = u128>) {
         let near = hashes.filter_map(|hash| self.places.get(neighbours(hash, PLACES).1));
-        bring_near(near.map(|near| near.iter().fold(0, |read, place| read ^ place.tag)));
+        bring_near(near.flatten().map(|place| place.tag));
     }
 
     /// Takes a copy away; empty where there is none. It is put back once it is known to be true.

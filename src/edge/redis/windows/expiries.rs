@@ -46,7 +46,7 @@ impl Expiries {
     pub(super) fn due(&self, batch: &[CustomerBets]) -> Vec<Expiring> {
         let (now, places) = (millis(self.began.elapsed()), self.places());
         let near = batch.iter().filter_map(|bets| places.get(neighbours(bets.key, REMEMBERED).1));
-        bring_near(near.map(|near| near.iter().fold(0, |read, place| read ^ place.tag)));
+        bring_near(near.flatten().map(|place| place.tag));
         let due = |(_, bets): &(usize, &CustomerBets)| !lasts(&places, bets.key, now, bets.ttl);
         let expiring = |(place, bets): (usize, &CustomerBets)| Expiring {
             place,

@@ -36,7 +36,7 @@ impl Grown {
         };
         let logs: Vec<Option<Vec<u8>>> = batch.iter().map(known).collect();
         // Where they are to be appended to.
-        bring_near(logs.iter().flatten().map(|log| log.last().copied().map_or(0, u64::from)));
+        bring_near(logs.iter().flatten().filter_map(|log| log.last()).map(|byte| u64::from(*byte)));
         Self(logs)
     }
 
