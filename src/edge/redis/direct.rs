@@ -6,36 +6,22 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, oneshot};
 
 use super::protocol::{Malformed, Packed, read_answer};
 
-/// Calls that wait to be written. Whoever calls waits for the answer anyway.
-const WAITING: usize = 64;
 /// Room for what is read at once.
 const READ_AT_ONCE: usize = 64 * 1024;
 
 /// Clones share the connection. It ends with the last of them.
 #[derive(Clone)]
-pub(super) struct Direct(mpsc::Sender<Call>);
-
-/// What is sent together, and who waits for the answers.
-struct Call {
-    commands: Arc<Vec<u8>>,
-    under_way: UnderWay,
-}
-
-struct UnderWay {
-    answers: Vec<Value>,
-    /// So many are still to come.
-    missing: usize,
-    done: oneshot::Sender<RedisResult<Vec<Value>>>,
-}
+pub(super) struct Direct(Arc<Caller>);
 
 impl Direct {
     /// Whether a server can be spoken to without the library.
@@ -51,9 +37,10 @@ impl Direct {
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         // What is sent is small and awaited, so it must not wait for more to come.
         stream.set_nodelay(true)?;
-        let (calls, to_make) = mpsc::channel(WAITING);
-        tokio::spawn(serve(stream, to_make));
-        let direct = Self(calls);
+        let (reader, writer) = stream.into_split();
+        let line = Arc::new(Line { writer, calls: Mutex::default(), news: Notify::new() });
+        tokio::spawn(serve(reader, Server(Arc::clone(&line))));
+        let direct = Self(Arc::new(Caller(line)));
         direct.log_in(server).await?;
         Ok(direct)
     }
@@ -81,8 +68,8 @@ impl Direct {
     pub(super) async fn send(&self, commands: Packed) -> RedisResult<Vec<Value>> {
         let (done, answered) = oneshot::channel();
         let missing = commands.len();
-        let under_way = UnderWay { answers: Vec::with_capacity(missing), missing, done };
-        self.0.send(Call { commands: commands.into_bytes(), under_way }).await.map_err(|_| lost())?;
+        let under_way = Some(UnderWay { answers: Vec::with_capacity(missing), missing, done });
+        self.0.0.call(Call { commands: commands.into_bytes(), under_way });
         answered.await.unwrap_or_else(|_| Err(lost()))
     }
 }
@@ -98,62 +85,108 @@ fn refused_credentials(error: RedisError) -> RedisError {
     (ErrorKind::AuthenticationFailed, "the password was refused").into()
 }
 
-/// Writes what is called and reads the answers, both at any time: a server that waits for its answers to be read would
-/// wait for ever otherwise. Ends with the connection, or when nobody can call any more.
-async fn serve(mut stream: TcpStream, mut calls: mpsc::Receiver<Call>) {
-    let (mut reader, mut writer) = stream.split();
-    let (mut commands, mut written) = (Arc::<Vec<u8>>::default(), 0);
-    let mut incoming = Incoming::default();
-    loop {
-        incoming.make_room();
-        tokio::select! {
-            biased;
-            read = reader.read_buf(&mut incoming.bytes) => {
-                if !matches!(read, Ok(1..)) {
-                    return;
-                }
-                if let Err(malformed) = incoming.hand_over() {
-                    return incoming.refuse(&malformed);
-                }
-            }
-            wrote = writer.write(&commands[written..]), if written < commands.len() => {
-                match wrote {
-                    Ok(bytes @ 1..) => written += bytes,
-                    Ok(0) | Err(_) => return,
-                }
-            }
-            call = calls.recv(), if written == commands.len() => {
-                let Some(call) = call else { return };
-                // Who does not wait any more asks again.
-                if !call.under_way.done.is_closed() {
-                    (commands, written) = (call.commands, 0);
-                    incoming.expect(call.under_way);
-                }
-            }
+/// The connection, between those who call and the task that serves them.
+struct Line {
+    writer: OwnedWriteHalf,
+    calls: Mutex<Calls>,
+    /// There is more to be written than the socket took, or nobody to call any more.
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Calls {
+    to_write: VecDeque<Call>,
+    /// So much of the first of them is written.
+    written: usize,
+    /// Whose answers are still to come, in their order.
+    waiting: VecDeque<UnderWay>,
+    /// Nobody serves them, or nobody calls.
+    ended: bool,
+}
+
+/// What is sent together, and who waits for the answers.
+struct Call {
+    commands: Arc<Vec<u8>>,
+    /// Until it begins to be written.
+    under_way: Option<UnderWay>,
+}
+
+struct UnderWay {
+    answers: Vec<Value>,
+    /// So many are still to come.
+    missing: usize,
+    done: oneshot::Sender<RedisResult<Vec<Value>>>,
+}
+
+/// Whoever calls. With the last of them the task ends.
+struct Caller(Arc<Line>);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.calls().ended = true;
+        self.0.news.notify_one();
+    }
+}
+
+/// The task's end of it: without it nobody is answered any more.
+struct Server(Arc<Line>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        *self.0.calls() = Calls { ended: true, ..Calls::default() };
+    }
+}
+
+impl Line {
+    /// Writes at once what the socket takes: the server works on it while the caller makes ready what comes next. The rest
+    /// is left to the task, for whoever calls does not wait here.
+    fn call(&self, call: Call) {
+        let mut calls = self.calls();
+        if calls.ended {
+            return;
+        }
+        calls.to_write.push_back(call);
+        // Behind others it is their turn first.
+        if calls.to_write.len() > 1 || calls.write(&self.writer).is_err() || !calls.to_write.is_empty() {
+            self.news.notify_one();
         }
     }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// What has come, and who waits for it.
-#[derive(Default)]
-struct Incoming {
-    bytes: Vec<u8>,
-    waiting: VecDeque<UnderWay>,
-}
-
-impl Incoming {
-    fn make_room(&mut self) {
-        self.bytes.reserve(READ_AT_ONCE);
+impl Calls {
+    /// Writes what the socket takes. An error is a connection that is lost.
+    fn write(&mut self, writer: &OwnedWriteHalf) -> io::Result<()> {
+        while let Some(call) = self.to_write.front_mut() {
+            if let Some(under_way) = call.under_way.take() {
+                // Who does not wait any more asks again.
+                if under_way.done.is_closed() {
+                    self.to_write.pop_front();
+                    continue;
+                }
+                self.waiting.push_back(under_way);
+            }
+            match writer.try_write(&call.commands[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => self.written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if self.written == call.commands.len() {
+                self.written = 0;
+                self.to_write.pop_front();
+            }
+        }
+        Ok(())
     }
 
-    fn expect(&mut self, under_way: UnderWay) {
-        self.waiting.push_back(under_way);
-    }
-
-    /// Gives the answers that have come to whoever waits for them.
-    fn hand_over(&mut self) -> Result<(), Malformed> {
+    /// Gives the answers that have come to whoever waits for them, and tells how many bytes they took.
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let mut begin = 0;
-        while let Some((value, length)) = read_answer(&self.bytes[begin..])? {
+        while let Some((value, length)) = read_answer(&bytes[begin..])? {
             begin += length;
             let first = self.waiting.front_mut().ok_or(Malformed)?;
             first.answers.push(value);
@@ -165,15 +198,50 @@ impl Incoming {
                 let _ = done.send(Ok(answers));
             }
         }
-        self.bytes.drain(..begin);
-        Ok(())
+        Ok(begin)
     }
 
     /// Tells whoever waits for it that what has come cannot be read.
-    fn refuse(self, malformed: &Malformed) {
-        if let Some(first) = self.waiting.into_iter().next() {
+    fn refuse(&mut self, malformed: &Malformed) {
+        if let Some(first) = self.waiting.pop_front() {
             let error = (ErrorKind::Parse, "Redis's answer cannot be read", malformed.to_string());
             let _ = first.done.send(Err(error.into()));
+        }
+    }
+}
+
+/// Reads the answers and writes what is left to write, both at any time: a server that waits for its answers to be read
+/// would wait for ever otherwise. Ends with the connection, or when nobody can call any more.
+async fn serve(mut reader: OwnedReadHalf, server: Server) {
+    let line = &*server.0;
+    let mut incoming = Vec::new();
+    loop {
+        incoming.reserve(READ_AT_ONCE);
+        let (ended, is_behind) = {
+            let calls = line.calls();
+            (calls.ended, !calls.to_write.is_empty())
+        };
+        if ended {
+            return;
+        }
+        tokio::select! {
+            biased;
+            read = reader.read_buf(&mut incoming) => {
+                if !matches!(read, Ok(1..)) {
+                    return;
+                }
+                let mut calls = line.calls();
+                match calls.hand_over(&incoming) {
+                    Ok(length) => drop(incoming.drain(..length)),
+                    Err(malformed) => return calls.refuse(&malformed),
+                }
+            }
+            writable = line.writer.writable(), if is_behind => {
+                if writable.and_then(|()| line.calls().write(&line.writer)).is_err() {
+                    return;
+                }
+            }
+            () = line.news.notified() => {}
         }
     }
 }
@@ -181,6 +249,7 @@ impl Incoming {
 #[cfg(test)]
 mod tests {
     use redis::IntoConnectionInfo as _;
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -226,5 +295,76 @@ mod tests {
         let direct = served(&["HTTP/1.1 400 Bad Request\r\n"]).await;
         assert_eq!(direct.ask(&ping()).await.unwrap_err().kind(), ErrorKind::Parse);
         assert!(direct.ask(&ping()).await.unwrap_err().is_io_error());
+    }
+
+    /// Far more than a socket takes at once.
+    fn long() -> Cmd {
+        let mut command = redis::cmd("ECHO");
+        command.arg(vec![b'.'; 16 * 1024 * 1024]);
+        command
+    }
+
+    fn words(command: &Cmd) -> Vec<u8> {
+        command.get_packed_command()
+    }
+
+    /// A connection to a server that reads nothing until it is told to, then these commands, and then answers each by its
+    /// place.
+    async fn slow(commands: Vec<Vec<u8>>) -> (Direct, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (begin, begins) = oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            begins.await.unwrap();
+            for (place, command) in commands.into_iter().enumerate() {
+                let mut read = vec![0; command.len()];
+                stream.read_exact(&mut read).await.unwrap();
+                assert!(read == command, "command {place} did not come as it was called");
+                stream.write_all(format!(":{place}\r\n").as_bytes()).await.unwrap();
+            }
+        });
+        (Direct::connect(&url.into_connection_info().unwrap()).await.unwrap(), begin)
+    }
+
+    #[tokio::test]
+    async fn what_a_socket_does_not_take_at_once_comes_before_what_is_called_after_it() {
+        let (direct, begin) = slow(vec![words(&long()), words(&ping())]).await;
+        let (long, ping) = (long(), ping());
+        let (first, second) = (direct.ask(&long), direct.ask(&ping));
+        begin.send(()).unwrap();
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!((first.unwrap().unwrap(), second.unwrap().unwrap()), (Value::Int(0), Value::Int(1)));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_written_unless_it_was_begun() {
+        use futures_util::FutureExt as _;
+
+        let (direct, begin) = slow(vec![words(&long()), words(&ping())]).await;
+        let (begun, other, last) = (long(), redis::cmd("TIME"), ping());
+        assert!(direct.ask(&begun).now_or_never().is_none(), "begun and then given up");
+        assert!(direct.ask(&other).now_or_never().is_none(), "given up behind it");
+        let answer = direct.ask(&last);
+        begin.send(()).unwrap();
+        assert_eq!(answer.await.unwrap().unwrap(), Value::Int(1));
+    }
+
+    #[tokio::test]
+    async fn the_connection_ends_with_the_last_who_can_call() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let direct = Direct::connect(&url.into_connection_info().unwrap()).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(direct.clone());
+        let end = async { stream.read(&mut [0; 8]).await.unwrap() };
+        tokio::pin!(end);
+        tokio::select! {
+            biased;
+            _ = &mut end => panic!("it ended before its last caller"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(direct);
+        assert_eq!(end.await, 0);
     }
 }
