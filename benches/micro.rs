@@ -265,7 +265,7 @@ impl Processor {
     fn record(&mut self, arrivals: &[Arrival]) -> walk::Windowed {
         let (windows, outlive) = (&self.rules.windows, Duration::from_secs(900));
         let due = std::mem::take(&mut self.compactions);
-        let mut windowed = block_on(walk::record(&self.store, arrivals, &due, windows, outlive)).unwrap();
+        let mut windowed = block_on(walk::record(&self.store, arrivals, due, windows, outlive)).unwrap();
         self.compactions = std::mem::take(&mut windowed.compactions);
         windowed
     }

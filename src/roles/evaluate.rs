@@ -46,15 +46,18 @@ mod flood;
 pub mod guard;
 mod lost;
 mod missing;
+mod side_by_side;
 mod spans;
 mod steps;
-mod turns;
 use candidate::Beside;
 pub use flood::FloodStop;
 use guard::Guard;
 use lost::Told;
 pub use missing::Unread;
 use spans::Places;
+
+/// So many records are decoded in one go: whoever hears from the store meanwhile does not wait for a whole batch.
+const AT_ONCE: usize = 256;
 
 /// The edges of the role, and what it goes by.
 pub struct Evaluate<W, C, K, S> {
@@ -123,7 +126,7 @@ struct Decided {
 }
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
-    fn decode(&self, batch: Batch) -> Recorded {
+    async fn decode(&self, batch: Batch) -> Recorded {
         let (now, taken) = (clock::now(), clock::precisely());
         let mut arrivals = Vec::with_capacity(batch.len());
         let mut records = Vec::with_capacity(batch.len());
@@ -131,6 +134,9 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let mut unknown_types = Vec::new();
         let mut partition: Option<(At<'_>, Arrivals)> = None;
         for (place, record) in batch.iter().enumerate() {
+            if place % AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
             match event::decode(record.payload, &self.settings.rates) {
                 Decoded::Event(event) if event.occurred_at > now.plus(self.settings.max_clock_skew) => {
                     let rejection = Rejection {

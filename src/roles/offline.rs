@@ -102,7 +102,7 @@ impl Offline {
         // Nothing here ends by the clock.
         let outlive = Duration::from_secs(365 * 24 * 3600);
         let compactions = std::mem::take(&mut self.compactions);
-        let mut windowed = walk::record(&self.store, arrivals, &compactions, windows, outlive).await?;
+        let mut windowed = walk::record(&self.store, arrivals, compactions, windows, outlive).await?;
         self.compactions = std::mem::take(&mut windowed.compactions);
         let unsent = Unsent::of_no_account();
         let tested = walk::decide(&self.ledgers, arrivals, &windowed, evaluate, None, outlive, &unsent).await?;

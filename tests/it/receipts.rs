@@ -175,7 +175,7 @@ async fn told() -> Vec<u8> {
         let preferences = known.get(step.tenant).cloned();
         let arrivals = [Arrival { event, place: window::arrival(&source), preferences, age_limit: AgeLimit::Kept }];
         let windowed =
-            walk::record_keeping(&store, &arrivals, &[], &config.windows, outlive, Keep::Logs).await.unwrap();
+            walk::record_keeping(&store, &arrivals, Vec::new(), &config.windows, outlive, Keep::Logs).await.unwrap();
         let now = Some(after(step.at.1));
         let evaluate = if step.tenant == "busy" { &capped } else { &config.evaluate };
         let unsent = walk::Unsent::of_no_account();

@@ -115,7 +115,7 @@ impl<T: Windows + Claims + Quotas + Clone, S: PreferencesSource> Candidate<T, S>
         self.look_up(batch).await?;
         let outlive = self.window_settings.outage_budget;
         let due = std::mem::take(compactions);
-        let mut windowed = walk::record(&self.store, &batch.arrivals, &due, &self.window_settings, outlive).await?;
+        let mut windowed = walk::record(&self.store, &batch.arrivals, due, &self.window_settings, outlive).await?;
         *compactions = std::mem::take(&mut windowed.compactions);
         let ledgers = Ledgers { live: self.store.clone(), shadow: self.store.clone() };
         let now = Some(batch.now);

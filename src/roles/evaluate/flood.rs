@@ -126,14 +126,14 @@ impl FloodStop {
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Decodes a batch, without what is of partitions that are stopped.
-    pub(super) fn read_in(&self, mut batch: Batch, progress: &Progress) -> Recorded {
+    pub(super) async fn read_in(&self, mut batch: Batch, progress: &Progress) -> Recorded {
         self.flood.leave_out(&mut batch, progress);
-        let recorded = self.decode(batch);
+        let recorded = self.decode(batch).await;
         if !self.flood.hear(&recorded.batch, recorded.rejected.iter().map(|(place, ..)| *place)) {
             return recorded;
         }
         let mut batch = recorded.batch;
         self.flood.leave_out(&mut batch, progress);
-        self.decode(batch)
+        self.decode(batch).await
     }
 }

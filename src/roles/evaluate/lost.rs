@@ -17,14 +17,14 @@ use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::{GivenUp, Stopped};
 use crate::roles::refill::{CONFIRM_AFTER, Unfilled};
-use crate::roles::walk::{self, Bets, Half, Share, Unsent};
+use crate::roles::walk::{self, Bets, SHARES, Share, Unsent};
 
 /// A batch's bets, and the era of the store in which they were told to it last.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) bets: Bets,
-    /// Of each half.
-    eras: [AtomicU64; 2],
+    /// Of each share.
+    eras: [AtomicU64; SHARES],
 }
 
 impl Told {
@@ -32,12 +32,12 @@ impl Told {
         Arc::new(Self { bets, eras: Default::default() })
     }
 
-    fn is_of(&self, half: Half, era: u64) -> bool {
-        era != 0 && self.eras[half as usize].load(Ordering::Relaxed) == era
+    fn is_of(&self, share: usize, era: u64) -> bool {
+        era != 0 && self.eras[share].load(Ordering::Relaxed) == era
     }
 
-    fn note(&self, half: Half, era: u64) {
-        self.eras[half as usize].store(era, Ordering::Relaxed);
+    fn note(&self, share: usize, era: u64) {
+        self.eras[share].store(era, Ordering::Relaxed);
     }
 }
 
@@ -47,46 +47,44 @@ fn number(era: Option<Era>) -> u64 {
 }
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
-    /// Records some of a batch's bets behind those of the batches `ahead` of it, which are recorded again first where the
-    /// store has lost them: a filling does not bring them back, and what comes after them must find them there.
+    /// Records a share of a batch's bets behind those of the batches `ahead` of it, which are recorded again first where
+    /// the store has lost them: a filling does not bring them back, and what comes after them must find them there.
     pub(super) async fn record_behind(
         &self,
         told: &Told,
-        share: Share,
+        share: usize,
         due: &[Compaction],
         ahead: &[Arc<Told>],
     ) -> Result<Logs, Unfilled> {
-        let bets = told.bets.of_share(share);
-        if bets.is_empty() && due.is_empty() {
-            share.halves().iter().for_each(|half| told.note(*half, number(self.kept.era())));
+        let customers = &told.bets.shares[share].customers;
+        if customers.is_empty() && due.is_empty() {
+            told.note(share, number(self.kept.era()));
             return Ok(Logs::default());
         }
         let era = number(Some(self.kept.ensure().await?));
-        for half in share.halves() {
-            for earlier in ahead.iter().filter(|earlier| !earlier.is_of(*half, era)) {
-                self.windows.record(earlier.bets.half(*half), &[]).await?;
-                earlier.note(*half, era);
-            }
+        for earlier in ahead.iter().filter(|earlier| !earlier.is_of(share, era)) {
+            self.windows.record(&earlier.bets.shares[share].customers, &[]).await?;
+            earlier.note(share, era);
         }
-        let logs = self.windows.record(bets, due).await?;
+        let logs = self.windows.record(customers, due).await?;
         if number(self.kept.era()) != era {
             return Err(StoreError::Lost { action: "record bets in their windows" }.into());
         }
-        share.halves().iter().for_each(|half| told.note(*half, era));
+        told.note(share, era);
         Ok(logs)
     }
 
     /// Records a batch's bets once more where the store has lost them. What was judged by them stays.
     pub(super) async fn record_again_if_lost(&self, recorded: &Recorded) -> Result<bool, StoreError> {
         let (told, mut lost) = (&recorded.told, false);
-        for half in Half::BOTH {
-            if told.is_of(half, number(self.kept.era())) {
+        for (share, Share { customers, .. }) in told.bets.shares.iter().enumerate() {
+            if told.is_of(share, number(self.kept.era())) {
                 continue;
             }
-            if !told.bets.half(half).is_empty() {
-                self.windows.record(told.bets.half(half), &[]).await?;
+            if !customers.is_empty() {
+                self.windows.record(customers, &[]).await?;
             }
-            told.note(half, number(self.kept.era()));
+            told.note(share, number(self.kept.era()));
             lost = true;
         }
         Ok(lost)

@@ -2,18 +2,13 @@
 //! rejected, the others go on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::super::hold::{GivenUp, Stopped};
-use super::super::refill::Unfilled;
-use super::super::walk::{self, Arrival, Half, Keep, Share, Tested, Unsent, Windowed};
-use super::lost::Told;
-use super::turns::Turn;
+use super::super::hold::Stopped;
+use super::super::walk::{self, Arrival, Tested, Unsent, Windowed};
 use super::{Evaluate, Recorded};
-use crate::config::{Evaluate as Settings, Receipts};
+use crate::config::Evaluate as Settings;
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::patience::OnUnavailable;
@@ -24,13 +19,9 @@ use crate::edge::clock;
 use crate::edge::kafka::producer::Sink;
 use crate::edge::preferences::{Lookup, PreferencesSource, Unavailable};
 use crate::edge::quotas::Quotas;
-use crate::edge::windows::{Compaction, Windows};
+use crate::edge::windows::Windows;
 use crate::health::Dependency;
 use crate::metrics::HeldReason;
-use crate::wire::window::customer_key;
-
-/// A batch of fewer customers is told to the store in one call.
-const WORTH_HALVING: usize = 64;
 
 /// The tenant whose preferences were given up last, until somebody reads them again. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -99,63 +90,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         }
     }
 
-    /// Records and judges the batch's bets, behind those of the batches that are `ahead` of it: each half of the customers
-    /// when it is its turn.
-    pub(super) async fn record(
-        &self,
-        mut recorded: Recorded,
-        due: Vec<Compaction>,
-        ahead: Vec<Weak<Told>>,
-        [first, second]: [Turn; 2],
-    ) -> Result<Recorded, Stopped> {
-        let told = &*Arc::clone(&recorded.told);
-        let done = if told.bets.customers.len() + due.len() < WORTH_HALVING {
-            let turns = [first, second];
-            self.record_share(told, Share::Whole, &due, &ahead, turns).await?
-        } else {
-            let (of_first, of_second): (Vec<Compaction>, Vec<Compaction>) =
-                due.into_iter().partition(|one| Half::of(customer_key(&one.tenant, &one.customer)) == Half::First);
-            let (first, second) = futures_util::future::try_join(
-                self.record_share(told, Share::Half(Half::First), &of_first, &ahead, [first]),
-                self.record_share(told, Share::Half(Half::Second), &of_second, &ahead, [second]),
-            )
-            .await?;
-            first.and_then(|mut windowed| second.map(|others| windowed.join(others)).map(|()| windowed))
-        };
-        recorded.since = Instant::now();
-        match done {
-            Ok(windowed) => recorded.windowed = windowed,
-            Err(GivenUp) => self.give_windows_up(&mut recorded),
-        }
-        Ok(recorded)
-    }
-
-    /// Records a share of the bets and judges them by the logs that come back. Where one is missing there, all are recorded
-    /// again.
-    async fn record_share<const TURNS: usize>(
-        &self,
-        told: &Told,
-        share: Share,
-        due: &[Compaction],
-        ahead: &[Weak<Told>],
-        mut turns: [Turn; TURNS],
-    ) -> Result<Result<Windowed, GivenUp>, Stopped> {
-        for turn in &mut turns {
-            turn.come().await?;
-        }
-        let ahead: Vec<Arc<Told>> = ahead.iter().filter_map(Weak::upgrade).collect();
-        let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
-        let record = || async {
-            let logs = self.record_behind(told, share, due, &ahead).await?;
-            Ok::<_, Unfilled>(walk::judge_share(&told.bets, share, logs, keep)?)
-        };
-        let asked = || !due.is_empty() || !told.bets.of_share(share).is_empty();
-        let done = self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await?;
-        turns.into_iter().for_each(Turn::pass);
-        Ok(done)
-    }
-
-    fn give_windows_up(&self, recorded: &mut Recorded) {
+    pub(super) fn give_windows_up(&self, recorded: &mut Recorded) {
         self.reject_for_want_of_the_store(recorded, HeldReason::Windows, |arrival, _| walk::needs_window(arrival));
         recorded.told = Arc::default();
         recorded.windowed = Windowed::none_of(recorded.arrivals.len());

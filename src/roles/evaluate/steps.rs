@@ -1,4 +1,4 @@
-//! The four steps of the role, each a loop of its own: a batch waits in one while the next is in the step before.
+//! The steps of the role, each a loop of its own: a batch waits in one while the next is in the step before.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compactions::Compactions;
 use super::lost::Told;
-use super::turns::Turns;
+use super::side_by_side::{Recording, Shares};
 use super::{Decided, Evaluate, Recorded};
 use crate::edge::claims::Claims;
 use crate::edge::kafka::consumer::Progress;
@@ -22,12 +22,11 @@ use crate::edge::preferences::PreferencesSource;
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
 use crate::failpoint::{self, Step};
+use crate::roles::hold::GivenUp;
 use crate::roles::walk::{Bets, Fired, Unsent};
 
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
-/// Batches whose bets are recorded side by side.
-const RECORDED_BESIDE: usize = 2;
 /// Groups of batches whose effects are on their way at once. An idle role's groups are single small batches.
 const ON_THEIR_WAY: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
@@ -50,11 +49,18 @@ where
         let role = Arc::new(self);
         let compactions = Arc::new(Mutex::new(Compactions::default()));
         let (read, to_record) = channel(BETWEEN);
+        let (recording, to_gather) = channel(BETWEEN);
         let (recorded, to_decide) = channel(BETWEEN);
         let (decided, to_send) = channel(BETWEEN);
         let mut steps = JoinSet::new();
         steps.spawn(Arc::clone(&role).read_all(intake, read, progress.clone(), stop));
-        steps.spawn(Arc::clone(&role).record_all(to_record, recorded, progress.clone(), Arc::clone(&compactions)));
+        let recorder = Arc::clone(&role);
+        let shares = Shares::start(&mut steps, move |work| {
+            let role = Arc::clone(&recorder);
+            async move { role.record(work).await }
+        });
+        steps.spawn(Self::record_all(shares, to_record, recording, progress.clone(), Arc::clone(&compactions)));
+        steps.spawn(Arc::clone(&role).gather_all(to_gather, recorded));
         steps.spawn(Arc::clone(&role).decide_all(to_decide, decided, compactions));
         steps.spawn(role.send_all(to_send, progress));
         while let Some(ended) = steps.join_next().await {
@@ -81,7 +87,7 @@ where
             };
             let Some(batch) = batch else { return };
             failpoint::pass(Step::EvaluateTaken);
-            let mut recorded = self.read_in(batch, &progress);
+            let mut recorded = self.read_in(batch, &progress).await;
             if self.look_up(&mut recorded).await.is_err() {
                 return;
             }
@@ -93,27 +99,31 @@ where
         }
     }
 
-    /// Records and judges batches' bets, some batches side by side: while the store is told of one half of their customers,
-    /// those of the other are made ready or judged. A customer's bets keep their order.
+    /// Has batches' bets recorded, and what is due with them. A batch is taken when there is room for it.
     async fn record_all(
-        self: Arc<Self>,
-        read: Receiver<Recorded>,
-        recorded: Sender<Recorded>,
+        shares: Shares,
+        mut read: Receiver<Recorded>,
+        recording: Sender<(Recorded, Recording)>,
         progress: Progress,
         compactions: Arc<Mutex<Compactions>>,
     ) {
-        let mut ahead: Vec<Weak<Told>> = Vec::new();
-        let mut turns = Turns::default();
-        let read = stream::unfold(read, |mut read| async move { Some((read.recv().await?, read)) });
-        let record = |batch: Recorded| {
+        while let Ok(room) = recording.reserve().await {
+            let Some(batch) = read.recv().await else { return };
             let due = lock(&compactions).due(&progress);
-            ahead.retain(|earlier| earlier.strong_count() > 0);
-            let behind = ahead.clone();
-            ahead.push(Arc::downgrade(&batch.told));
-            self.record(batch, due, behind, turns.next())
-        };
-        let mut done = read.map(record).buffered(RECORDED_BESIDE).boxed();
-        while let Some(Ok(batch)) = done.next().await {
+            let Ok(asked) = shares.record(&batch.told, due).await else { return };
+            room.send((batch, asked));
+        }
+    }
+
+    /// Waits for what is judged of batches' bets.
+    async fn gather_all(self: Arc<Self>, mut recording: Receiver<(Recorded, Recording)>, recorded: Sender<Recorded>) {
+        while let Some((mut batch, asked)) = recording.recv().await {
+            let Ok(windowed) = asked.judged(batch.arrivals.len()).await else { return };
+            batch.since = Instant::now();
+            match windowed {
+                Ok(windowed) => batch.windowed = windowed,
+                Err(GivenUp) => self.give_windows_up(&mut batch),
+            }
             failpoint::pass(Step::EvaluateRecorded);
             if recorded.send(batch).await.is_err() {
                 return;

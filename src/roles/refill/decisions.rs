@@ -142,7 +142,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
             let new: Vec<_> = new.map(|one| (one.event.tenant.clone(), one.event.customer.clone())).collect();
             self.windows.clear_windows(&new).await.context("redis")?;
             // All of it is committed, so what is dead may go at once.
-            let recorded = walk::record(&self.windows, &arrivals, &due, settings, outlive).await.context("redis")?;
+            let recorded = walk::record(&self.windows, &arrivals, due, settings, outlive).await.context("redis")?;
             due = recorded.compactions;
             course.goes_on(records).await?;
         }

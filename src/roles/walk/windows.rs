@@ -1,9 +1,9 @@
 //! The windows' part of the walk: a batch's bets by customer, and what their logs say of each.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use smallvec::SmallVec;
 
 use super::{Arrival, counted};
@@ -13,7 +13,7 @@ use crate::domain::preferences::FrequencyBound;
 use crate::domain::window::{self, Bet, HashedAlready, Judged, Reach, Timeliness, WindowRule};
 use crate::edge::StoreError;
 use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
-use crate::wire::window::{bet_id, customer_key};
+use crate::wire::window::{bet_id, bucket, customer_key};
 
 /// The windows' answers to a batch.
 #[derive(Debug, Default)]
@@ -35,18 +35,21 @@ impl Windowed {
         Self { reaches: vec![None; events], ..Self::default() }
     }
 
-    /// Puts what the other half of the same events brought to this.
-    pub fn join(&mut self, other: Self) {
-        let before = self.logs.len();
-        for (own, others) in self.reaches.iter_mut().zip(other.reaches) {
-            *own = own.or(others);
+    /// Takes in what was judged of a share of the same events.
+    pub fn take_in(&mut self, share: &Share, judged: Answers) {
+        for ((event, _), reach) in share.places.iter().zip(judged.reaches) {
+            self.reaches[*event] = Some(reach);
         }
-        for (own, others) in self.log_of.iter_mut().zip(other.log_of) {
-            *own = own.or(others.map(|log| before + log));
+        if !judged.logs.is_empty() {
+            let before = self.logs.len();
+            self.log_of.resize(self.reaches.len(), None);
+            for (event, customer) in &share.places {
+                self.log_of[*event] = Some(before + customer);
+            }
+            self.logs.append(&judged.logs);
         }
-        self.logs.append(&other.logs);
-        self.compactions.extend(other.compactions);
-        self.late_bets += other.late_bets;
+        self.compactions.extend(judged.compactions);
+        self.late_bets += judged.late_bets;
     }
 
     /// Keeps what is of the events that are kept.
@@ -84,7 +87,7 @@ const WORTH_COMPACTING: usize = 8;
 pub async fn record<W: Windows>(
     windows: &W,
     arrivals: &[Arrival],
-    compactions: &[Compaction],
+    compactions: Vec<Compaction>,
     settings: &WindowSettings,
     outlive: Duration,
 ) -> Result<Windowed, StoreError> {
@@ -95,154 +98,131 @@ pub async fn record<W: Windows>(
 pub async fn record_keeping<W: Windows>(
     windows: &W,
     arrivals: &[Arrival],
-    compactions: &[Compaction],
+    compactions: Vec<Compaction>,
     settings: &WindowSettings,
     outlive: Duration,
     keep: Keep,
 ) -> Result<Windowed, StoreError> {
     let bets = Bets::of(arrivals, settings, outlive);
-    if bets.customers.is_empty() && compactions.is_empty() {
-        return Ok(Windowed::none_of(arrivals.len()));
-    }
-    judge_share(&bets, Share::Whole, windows.record(&bets.customers, compactions).await?, keep)
+    let record = async |(share, due): (&Share, Vec<Compaction>)| {
+        let asked = !share.customers.is_empty() || !due.is_empty();
+        let logs = if asked { windows.record(&share.customers, &due).await? } else { Logs::default() };
+        share.judge(logs, keep)
+    };
+    let answers = try_join_all(bets.shares.iter().zip(by_share(compactions)).map(record)).await?;
+    let mut windowed = Windowed::none_of(arrivals.len());
+    bets.shares.iter().zip(answers).for_each(|(share, judged)| windowed.take_in(share, judged));
+    Ok(windowed)
 }
 
-/// A batch's bets that their tenants want counted, by customer.
+/// Customers fall into so many shares, by their hash. What is recorded of one waits for nothing of another.
+pub const SHARES: usize = 4;
+
+/// Those of one bucket are of one share: a call for a share asks no more of a cluster than it has to.
+fn share_of(key: u128) -> usize {
+    usize::from(bucket(key)) * SHARES / 256
+}
+
+/// The compactions of each share's customers.
+pub fn by_share(compactions: Vec<Compaction>) -> [Vec<Compaction>; SHARES] {
+    let mut shares: [Vec<Compaction>; SHARES] = Default::default();
+    for one in compactions {
+        shares[share_of(customer_key(&one.tenant, &one.customer))].push(one);
+    }
+    shares
+}
+
+/// A batch's bets that their tenants want counted.
 #[derive(Debug, Default)]
 pub struct Bets {
-    /// Each customer's in order of arrival; those of the first half before those of the second.
+    pub shares: [Share; SHARES],
+}
+
+/// Those of a share of the customers.
+#[derive(Debug, Default)]
+pub struct Share {
+    /// Each customer's in order of arrival.
     pub customers: Vec<CustomerBets>,
-    /// So many customers are of the first half.
-    first_half: usize,
     rules: Vec<WindowRule>,
     /// The place of every bet in the batch, and that of its customer, in order of arrival.
     places: Vec<(usize, usize)>,
-    /// So many events the batch has.
-    events: usize,
+}
+
+/// What is judged of a share's bets.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// In order of arrival.
+    reaches: Vec<Reach>,
+    compactions: Vec<Compaction>,
+    late_bets: u64,
+    /// Empty where they are not kept.
+    logs: Logs,
 }
 
 impl Bets {
     /// The bets among the events of a batch.
     pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration) -> Self {
-        let mut customers = [Vec::with_capacity(arrivals.len()), Vec::with_capacity(arrivals.len() / 2)];
-        let mut rules = [Vec::with_capacity(arrivals.len()), Vec::with_capacity(arrivals.len() / 2)];
-        let mut places = Vec::with_capacity(arrivals.len());
+        let mut shares = std::array::from_fn(|_| Share::with_room(arrivals.len() / SHARES));
         let mut known = HashMap::with_capacity_and_hasher(arrivals.len(), HashedAlready::default());
         for (place, arrival) in arrivals.iter().enumerate() {
             let Some(bound) = counted(arrival) else { continue };
             let event = &arrival.event;
             let key = customer_key(&event.tenant, &event.customer);
-            let half = Half::of(key) as usize;
+            let share: &mut Share = &mut shares[share_of(key)];
             let customer = *known.entry(key).or_insert_with(|| {
                 let rule = rule(bound, settings);
-                customers[half].push(no_bets_of(event, key, rule.kept_for().saturating_add(outlive)));
-                rules[half].push(rule);
-                customers[half].len() - 1
+                share.customers.push(no_bets_of(event, key, rule.kept_for().saturating_add(outlive)));
+                share.rules.push(rule);
+                share.customers.len() - 1
             });
             let bet = Bet { at: event.occurred_at, id: bet_id(&event.id), arrival: arrival.place };
-            customers[half][customer].bets.push(bet);
-            places.push((place, half, customer));
+            share.customers[customer].bets.push(bet);
+            share.places.push((place, customer));
         }
-        let [mut all, second] = customers;
-        let [mut all_rules, second_rules] = rules;
-        let first_half = all.len();
-        all.extend(second);
-        all_rules.extend(second_rules);
-        let places = places.into_iter().map(|(place, half, customer)| (place, half * first_half + customer)).collect();
-        Self { customers: all, first_half, rules: all_rules, places, events: arrivals.len() }
+        Self { shares }
     }
-
-    /// The customers of a share.
-    pub fn of_share(&self, share: Share) -> &[CustomerBets] {
-        &self.customers[self.range(share)]
-    }
-
-    /// The customers of one half.
-    pub fn half(&self, half: Half) -> &[CustomerBets] {
-        self.of_share(Share::Half(half))
-    }
-
-    fn range(&self, share: Share) -> Range<usize> {
-        match share {
-            Share::Whole => 0..self.customers.len(),
-            Share::Half(Half::First) => 0..self.first_half,
-            Share::Half(Half::Second) => self.first_half..self.customers.len(),
-        }
-    }
-}
-
-/// Customers are of one of two halves, by their hash, so that one can be recorded beside the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Half {
-    First,
-    Second,
-}
-
-impl Half {
-    pub const BOTH: [Self; 2] = [Self::First, Self::Second];
-
-    /// That of a customer's hash.
-    pub fn of(key: u128) -> Self {
-        Self::BOTH[usize::from(key >> 127 == 1)]
-    }
-}
-
-/// What is recorded in one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Share {
-    Whole,
-    Half(Half),
 }
 
 impl Share {
-    pub fn halves(&self) -> &[Half] {
-        match self {
-            Self::Whole => &Half::BOTH,
-            Self::Half(half) => std::slice::from_ref(half),
+    /// With room for so many bets and some more.
+    fn with_room(bets: usize) -> Self {
+        let room = bets + bets / 4;
+        Self { customers: Vec::with_capacity(room), rules: Vec::with_capacity(room), places: Vec::with_capacity(room) }
+    }
+
+    /// Judges each bet as of its place in its customer's log, of which there is one for each of the customers.
+    pub fn judge(&self, logs: Logs, keep: Keep) -> Result<Answers, StoreError> {
+        let (mut judged, mut compactions) = (Judged::default(), Vec::new());
+        // The place of each customer's next answer.
+        let mut next = Vec::with_capacity(logs.len());
+        for ((asked, log), rule) in self.customers.iter().zip(logs.iter()).zip(&self.rules) {
+            next.push(judged.reaches.len());
+            window::judge_into(&mut judged, log, &asked.bets, rule);
+            let dead = log.len() - judged.kept_len();
+            if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() {
+                let (tenant, customer) = (asked.tenant.clone(), asked.customer.clone());
+                let (read, kept) = (log.to_vec(), judged.kept());
+                compactions.push(Compaction { tenant, customer, read, kept, ttl: asked.ttl });
+            }
         }
+        let (mut reaches, mut late_bets) = (Vec::with_capacity(self.places.len()), 0);
+        for (_, customer) in &self.places {
+            // What was appended a moment ago must be there; a store that lost it cannot be counted on.
+            let lost =
+                || StoreError::Broken { action: "record bets", reason: "an appended bet is not in its log".into() };
+            let answer = next.get_mut(*customer).ok_or_else(lost)?;
+            let reach = judged.reaches.get(*answer).copied().flatten().ok_or_else(lost)?;
+            *answer += 1;
+            late_bets += u64::from(reach.timeliness == Timeliness::Late);
+            reaches.push(reach);
+        }
+        let logs = if keep == Keep::Logs { logs } else { Logs::default() };
+        Ok(Answers { reaches, compactions, late_bets, logs })
     }
 }
 
 fn no_bets_of(event: &Event, key: u128, ttl: Duration) -> CustomerBets {
     CustomerBets { tenant: event.tenant.clone(), customer: event.customer.clone(), key, bets: SmallVec::new(), ttl }
-}
-
-/// Judges each bet of a share as of its place in its customer's log, one log for each of its customers. What comes of the
-/// two halves is put together by [`Windowed::join`].
-pub fn judge_share(bets: &Bets, share: Share, logs: Logs, keep: Keep) -> Result<Windowed, StoreError> {
-    let customers = bets.range(share);
-    let mut windowed = Windowed::none_of(bets.events);
-    let mut judged = Judged::default();
-    // The place of each customer's next answer.
-    let mut next = Vec::with_capacity(logs.len());
-    for ((asked, log), rule) in bets.of_share(share).iter().zip(logs.iter()).zip(&bets.rules[customers.clone()]) {
-        next.push(judged.reaches.len());
-        window::judge_into(&mut judged, log, &asked.bets, rule);
-        let dead = log.len() - judged.kept_len();
-        if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() {
-            let (tenant, customer) = (asked.tenant.clone(), asked.customer.clone());
-            let (read, kept) = (log.to_vec(), judged.kept());
-            windowed.compactions.push(Compaction { tenant, customer, read, kept, ttl: asked.ttl });
-        }
-    }
-    if keep == Keep::Logs {
-        windowed.log_of.resize(bets.events, None);
-        windowed.logs = logs;
-    }
-    for (place, customer) in bets.places.iter().filter(|(_, customer)| customers.contains(customer)) {
-        // What was appended a moment ago must be there; a store that lost it cannot be counted on.
-        let lost = || StoreError::Broken { action: "record bets", reason: "an appended bet is not in its log".into() };
-        let customer = customer - customers.start;
-        let answer = next.get_mut(customer).ok_or_else(lost)?;
-        let reach = judged.reaches.get(*answer).copied().flatten().ok_or_else(lost)?;
-        *answer += 1;
-        windowed.late_bets += u64::from(reach.timeliness == Timeliness::Late);
-        windowed.reaches[*place] = Some(reach);
-        if keep == Keep::Logs {
-            windowed.log_of[*place] = Some(customer);
-        }
-    }
-    Ok(windowed)
 }
 
 fn rule(bound: FrequencyBound, settings: &WindowSettings) -> WindowRule {
