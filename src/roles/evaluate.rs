@@ -6,7 +6,7 @@
 //! finished when everything that follows from it is acknowledged, and not before; so a crash at any point repeats work
 //! under the same names and loses nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -291,6 +291,12 @@ impl Recorded {
     fn record_of(&self, arrival: usize) -> Option<Record<'_>> {
         self.batch.record(*self.records.get(arrival)?)
     }
+}
+
+/// What belongs to batches that are not finished, in their order.
+fn alive<T>(of: &mut Vec<Weak<T>>) -> Vec<Arc<T>> {
+    of.retain(|one| one.strong_count() > 0);
+    of.iter().filter_map(Weak::upgrade).collect()
 }
 
 fn fired(arrivals: &[Arrival], tested: &[Tested]) -> Vec<Fired> {

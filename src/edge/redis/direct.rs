@@ -248,16 +248,23 @@ async fn serve(mut reader: OwnedReadHalf, server: Server) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use redis::IntoConnectionInfo as _;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
 
     use super::*;
 
-    /// A connection to a server that reads one call, writes these pieces and then ends.
-    async fn served(pieces: &'static [&'static str]) -> Direct {
+    /// A server to be, and how it is reached.
+    async fn listener() -> (TcpListener, ConnectionInfo) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
+        (listener, url.into_connection_info().unwrap())
+    }
+
+    /// A connection to a server that reads one call, writes these pieces and then ends.
+    async fn served(pieces: &'static [&'static str]) -> Direct {
+        let (listener, server) = listener().await;
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
@@ -269,7 +276,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        Direct::connect(&url.into_connection_info().unwrap()).await.unwrap()
+        Direct::connect(&server).await.unwrap()
     }
 
     fn ping() -> Cmd {
@@ -304,15 +311,11 @@ mod tests {
         command
     }
 
-    fn words(command: &Cmd) -> Vec<u8> {
-        command.get_packed_command()
-    }
-
     /// A connection to a server that reads nothing until it is told to, then these commands, and then answers each by its
     /// place.
-    async fn slow(commands: Vec<Vec<u8>>) -> (Direct, oneshot::Sender<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}", listener.local_addr().unwrap());
+    async fn slow(commands: &[Cmd]) -> (Direct, oneshot::Sender<()>) {
+        let commands: Vec<Vec<u8>> = commands.iter().map(Cmd::get_packed_command).collect();
+        let (listener, server) = listener().await;
         let (begin, begins) = oneshot::channel();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -324,12 +327,12 @@ mod tests {
                 stream.write_all(format!(":{place}\r\n").as_bytes()).await.unwrap();
             }
         });
-        (Direct::connect(&url.into_connection_info().unwrap()).await.unwrap(), begin)
+        (Direct::connect(&server).await.unwrap(), begin)
     }
 
     #[tokio::test]
     async fn what_a_socket_does_not_take_at_once_comes_before_what_is_called_after_it() {
-        let (direct, begin) = slow(vec![words(&long()), words(&ping())]).await;
+        let (direct, begin) = slow(&[long(), ping()]).await;
         let (long, ping) = (long(), ping());
         let (first, second) = (direct.ask(&long), direct.ask(&ping));
         begin.send(()).unwrap();
@@ -339,9 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_written_unless_it_was_begun() {
-        use futures_util::FutureExt as _;
-
-        let (direct, begin) = slow(vec![words(&long()), words(&ping())]).await;
+        let (direct, begin) = slow(&[long(), ping()]).await;
         let (begun, other, last) = (long(), redis::cmd("TIME"), ping());
         assert!(direct.ask(&begun).now_or_never().is_none(), "begun and then given up");
         assert!(direct.ask(&other).now_or_never().is_none(), "given up behind it");
@@ -352,9 +353,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_connection_ends_with_the_last_who_can_call() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}", listener.local_addr().unwrap());
-        let direct = Direct::connect(&url.into_connection_info().unwrap()).await.unwrap();
+        let (listener, server) = listener().await;
+        let direct = Direct::connect(&server).await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         drop(direct.clone());
         let end = async { stream.read(&mut [0; 8]).await.unwrap() };

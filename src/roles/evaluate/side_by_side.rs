@@ -5,14 +5,14 @@
 //! their order.
 
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::Evaluate;
 use super::lost::Told;
+use super::{Evaluate, alive};
 use crate::config::Receipts;
 use crate::edge::claims::Claims;
 use crate::edge::kafka::producer::Sink;
@@ -85,10 +85,9 @@ async fn work_through<F>(share: usize, mut to_do: Receiver<Waiting>, record: imp
 where
     F: Future<Output = Result<Done, Stopped>>,
 {
-    let mut before: Vec<Weak<Told>> = Vec::new();
+    let mut before = Vec::new();
     while let Some(Waiting { told, due, done }) = to_do.recv().await {
-        before.retain(|earlier| earlier.strong_count() > 0);
-        let ahead = before.iter().filter_map(Weak::upgrade).collect();
+        let ahead = alive(&mut before);
         before.push(Arc::downgrade(&told));
         let Ok(recorded) = record(Work { share, told, due, ahead }).await else { return };
         // Whoever waited for it may have stopped.
@@ -149,8 +148,16 @@ mod tests {
         (shares, store)
     }
 
-    fn batches() -> [Arc<Told>; 2] {
-        std::array::from_fn(|_| Told::new(Bets::default()))
+    /// Loops that have been given two batches, and what they will answer of each.
+    async fn given_two(all: &mut JoinSet<()>) -> (Shares, Store, [(Arc<Told>, Recording); 2]) {
+        let (shares, store) = loops(all);
+        let give = async || {
+            let batch = Told::new(Bets::default());
+            let recording = shares.record(&batch, Vec::new()).await.unwrap();
+            (batch, recording)
+        };
+        let both = [give().await, give().await];
+        (shares, store, both)
     }
 
     fn is_of(work: &Work, batch: &Arc<Told>) -> bool {
@@ -160,9 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_share_goes_on_without_the_others_and_behind_its_own() {
         let mut all = JoinSet::new();
-        let ((shares, mut store), [first, second]) = (loops(&mut all), batches());
-        let of_first = shares.record(&first, Vec::new()).await.unwrap();
-        let of_second = shares.record(&second, Vec::new()).await.unwrap();
+        let (_shares, mut store, [(first, of_first), (second, of_second)]) = given_two(&mut all).await;
         let mut open = Vec::new();
         for _ in 0..SHARES {
             let (work, answer) = store.recv().await.unwrap();
@@ -188,9 +193,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_overtakes_what_was_stopped() {
         let mut all = JoinSet::new();
-        let ((shares, mut store), [first, second]) = (loops(&mut all), batches());
-        let of_first = shares.record(&first, Vec::new()).await.unwrap();
-        let of_second = shares.record(&second, Vec::new()).await.unwrap();
+        let (shares, mut store, [(_, of_first), (second, of_second)]) = given_two(&mut all).await;
         for _ in 0..SHARES {
             store.recv().await.unwrap().1.send(Err(Stopped)).unwrap();
         }

@@ -1,7 +1,6 @@
 //! The steps of the role, each a loop of its own: a batch waits in one while the next is in the step before.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -13,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::compactions::Compactions;
 use super::lost::Told;
 use super::side_by_side::{Recording, Shares};
-use super::{Decided, Evaluate, Recorded};
+use super::{Decided, Evaluate, Recorded, alive};
 use crate::edge::claims::Claims;
 use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink};
@@ -138,13 +137,13 @@ where
         decided: Sender<Decided>,
         compactions: Arc<Mutex<Compactions>>,
     ) {
-        let mut on_their_way = VecDeque::new();
+        let mut on_their_way = Vec::new();
         while let Some(batch) = recorded.recv().await {
             let fired: Vec<Arc<Vec<Fired>>> = alive(&mut on_their_way);
             let unsent = Unsent::of(fired.iter().flat_map(|fired| fired.iter()));
             drop(fired);
             let Ok(mut batch) = self.decide(batch, &unsent).await else { return };
-            on_their_way.push_back(Arc::downgrade(&batch.fired));
+            on_their_way.push(Arc::downgrade(&batch.fired));
             let found = std::mem::take(&mut batch.recorded.windowed.compactions);
             if !found.is_empty() {
                 lock(&compactions).add(found, last_of_each_partition(&batch.recorded.batch));
@@ -193,12 +192,6 @@ async fn together(decided: &mut Receiver<Decided>, full: usize) -> Vec<Decided> 
             Ok(None) | Err(_) => return group,
         }
     }
-}
-
-/// What belongs to batches that are not finished, in their order.
-fn alive<T>(of: &mut VecDeque<Weak<T>>) -> Vec<Arc<T>> {
-    of.retain(|one| one.strong_count() > 0);
-    of.iter().filter_map(Weak::upgrade).collect()
 }
 
 fn last_of_each_partition(batch: &Batch) -> Vec<Position> {
