@@ -1,10 +1,9 @@
 //! Builds in alternation on the same topics: on a machine that others use too, one run says little of a few per cent.
 
-use crate::catch_up::{self, CaughtUp, Role};
+use crate::afresh::Afresh;
+use crate::catch_up::CaughtUp;
 use crate::events::{Bets, Mix};
-use crate::ground::{CUSTOMERS, Ground, PARTITIONS, TENANTS};
-use crate::services::create_topic;
-use crate::stack::Stack;
+use crate::ground::{CUSTOMERS, Ground, TENANTS};
 use crate::topic;
 
 const ROUNDS: usize = 5;
@@ -19,26 +18,17 @@ pub fn measure(ground: &Ground, events: usize) {
     );
     let stack = ground.stack("bets", TENANTS);
     topic::fill(&ground.brokers(), &stack.topic("activity"), Bets::until_now(TENANTS, CUSTOMERS, events));
-    alternate("every event a bet", &builds, ground, &stack, events);
+    alternate("every event a bet", &builds, &Afresh::new(ground, &stack, events));
     let stack = ground.stack("mixed", 2);
     topic::fill(&ground.brokers(), &stack.topic("activity"), Mix::new(events));
-    alternate("mixed events", &builds, ground, &stack, events);
+    alternate("mixed events", &builds, &Afresh::new(ground, &stack, events));
 }
 
-fn alternate(what: &str, builds: &[&str], ground: &Ground, stack: &Stack, events: usize) {
+fn alternate(what: &str, builds: &[&str], afresh: &Afresh<'_>) {
     let mut runs: Vec<Vec<CaughtUp>> = builds.iter().map(|_| Vec::new()).collect();
-    for round in 0..ROUNDS {
-        for (place, program) in builds.iter().enumerate() {
-            ground.forget();
-            let group = format!("{round}-{place}");
-            // Commands of an earlier run would be read into the emptied Redis first.
-            let commands = format!("{}-{group}", stack.topic("commands"));
-            create_topic(&ground.brokers(), &commands, PARTITIONS);
-            let environment =
-                [("STEPUP__KAFKA__GROUP_ID", group.as_str()), ("STEPUP__KAFKA__TOPICS__COMMANDS", commands.as_str())];
-            let role =
-                Role { program, environment: &environment, ..Role::new("evaluate", "stepup_events_total", events) };
-            runs[place].push(catch_up::run(ground, stack, &role));
+    for _ in 0..ROUNDS {
+        for (program, runs) in builds.iter().zip(&mut runs) {
+            runs.push(afresh.run(program));
         }
     }
     for (program, runs) in builds.iter().zip(&runs) {

@@ -10,36 +10,34 @@ use crate::figures::{Figures, Line};
 use crate::ground::{CUSTOMERS, Ground};
 use crate::processes::{cpu_of, own_cpu, thread_cpu};
 use crate::topic::{self, Written};
+use crate::tries::{TRIES, best};
 use crate::window_step;
-
-/// Each limit is the best of so many tries, for whatever else runs only makes it worse.
-const TRIES: usize = 3;
 
 pub fn measure(ground: &Ground, topic: &str, written: &Written, figures: &mut Figures) {
     let bytes = |payload: &[u8]| {
         black_box(payload.len());
     };
-    let raw = best((0..TRIES).map(|_| read(ground, topic, written.events, bytes)));
+    let raw = best((0..TRIES).map(|_| read(ground, topic, written.events, bytes)), Try::rate);
     figures.line("consume", &raw.line("librdkafka reads and drops"));
 
     let rates = Rates::default();
     let mut events = 0;
     let mut decoding =
         |payload: &[u8]| events += usize::from(matches!(decode(Some(payload), &rates), Decoded::Event(_)));
-    let both = best((0..TRIES).map(|_| read(ground, topic, written.events, &mut decoding)));
+    let both = best((0..TRIES).map(|_| read(ground, topic, written.events, &mut decoding)), Try::rate);
     assert_eq!(events, written.events * TRIES, "an event cannot be decoded");
     figures.line("consume_decode", &both.line("reads and decodes, one thread"));
     figures.set("consume_decode.cpu_thread", both.thread);
     figures.line("reading_limit", &Line::new("reads and decodes, the limit of one core", 1e6 / both.ours));
 
-    let alone = best((0..TRIES).map(|_| decode_sample(written)));
+    let alone = best((0..TRIES).map(|_| decode_sample(written)), Try::rate);
     figures.line("decode", &alone.line("decodes alone, one thread"));
 
     let steps = (0..TRIES).map(|_| {
         ground.forget();
         window_step::drive(&ground.redis, CUSTOMERS, written.events)
     });
-    let step = steps.min_by(|a, b| a.redis.total_cmp(&b.redis)).expect("tries");
+    let step = best(steps, |step| -step.redis);
     let what = format!("window step, bare client, {} bets a call", window_step::BATCH);
     figures.line("window_step", &Line::new(&what, step.rate).redis(step.redis));
     figures.line("window_limit", &Line::new("window step, the limit of Redis's core", 1e6 / step.redis));
@@ -54,13 +52,13 @@ struct Try {
 }
 
 impl Try {
+    fn rate(&self) -> f64 {
+        self.rate
+    }
+
     fn line<'a>(&self, what: &'a str) -> Line<'a> {
         Line { broker: self.broker, ..Line::new(what, self.rate).ours(self.ours) }
     }
-}
-
-fn best(tries: impl Iterator<Item = Try>) -> Try {
-    tries.max_by(|a, b| a.rate.total_cmp(&b.rate)).expect("tries")
 }
 
 fn read(ground: &Ground, topic: &str, records: usize, each: impl FnMut(&[u8])) -> Try {

@@ -1,6 +1,7 @@
 //! The windows of the customers: logs that only grow, one per customer, read back whole.
 
 use std::future::Future;
+use std::ops::Range;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -31,45 +32,59 @@ impl CustomerBets {
 }
 
 /// The logs of a batch's customers, each in order of arrival, in one piece of memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Logs {
     bets: Vec<Bet>,
-    /// Where each log ends.
-    ends: Vec<usize>,
+    /// Where each log lies.
+    lie: Vec<Range<usize>>,
 }
 
 impl Logs {
     pub fn with_room(logs: usize, bets: usize) -> Self {
-        Self { bets: Vec::with_capacity(bets), ends: Vec::with_capacity(logs) }
+        Self { bets: Vec::with_capacity(bets), lie: Vec::with_capacity(logs) }
     }
 
     pub fn push(&mut self, log: impl IntoIterator<Item = Bet>) {
+        let lies = self.add(log);
+        self.lie.push(lies);
+    }
+
+    /// Has this log in a place instead of the one that was put there before.
+    pub fn replace(&mut self, place: usize, log: impl IntoIterator<Item = Bet>) {
+        self.lie[place] = self.add(log);
+    }
+
+    fn add(&mut self, log: impl IntoIterator<Item = Bet>) -> Range<usize> {
+        let begin = self.bets.len();
         self.bets.extend(log);
-        self.ends.push(self.bets.len());
+        begin..self.bets.len()
     }
 
     /// Puts other logs behind these.
     pub fn append(&mut self, others: &Self) {
-        let before = self.bets.len();
-        self.bets.extend_from_slice(&others.bets);
-        self.ends.extend(others.ends.iter().map(|end| before + end));
+        others.iter().for_each(|log| self.push(log.iter().copied()));
     }
 
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.lie.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.lie.is_empty()
     }
 
     pub fn get(&self, place: usize) -> Option<&[Bet]> {
-        let start = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
-        self.bets.get(start..*self.ends.get(place)?)
+        self.bets.get(self.lie.get(place)?.clone())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &[Bet]> {
-        (0..self.len()).filter_map(|place| self.get(place))
+        self.lie.iter().filter_map(|lies| self.bets.get(lies.clone()))
+    }
+}
+
+impl PartialEq for Logs {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use redis::Value;
 
 use super::failure::Failure;
@@ -41,23 +42,24 @@ impl Windows for RedisStore {
         let mut logs = Grown::of(batch, &mut self.copies.of(era));
         self.add_bets(&mut pipelines, batch, &expiring, &mut logs);
         let reads = logs.read_unknown(batch, &self.keys, &mut pipelines, batch.len());
-        let mut answers = self.write(RECORD, pipelines).await?;
+        // The bets are read while the server is at work.
+        let (answers, known) = join(self.write(RECORD, pipelines), async { logs.read_known() }).await;
+        let mut answers = answers?;
         let read = answers.split_off(batch.len());
         self.expiries.note(&expiring);
         let mut more = self.new_without_end(batch, &answers, &expiring);
         logs.believe(&answers);
         let broken = |failure: Failure| failure.into_store_error(RECORD.action);
-        logs.take_in(&reads, read).map_err(broken)?;
+        known.and_then(|()| logs.take_in(&reads, read)).map_err(broken)?;
         if !more.is_empty() || !logs.is_known() {
             let reads = logs.read_unknown(batch, &self.keys, &mut more, 0);
             let read = self.call(RECORD, more).await?;
             logs.take_in(&reads, read).map_err(broken)?;
         }
-        let bets = logs.bets().map_err(broken)?;
         if self.era() == era {
             logs.keep(batch, &mut self.copies.of(era));
         }
-        Ok(bets)
+        Ok(logs.into_bets())
     }
 }
 

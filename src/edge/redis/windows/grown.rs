@@ -14,9 +14,15 @@ use crate::wire::window::BET_BYTES;
 
 /// A copy that has to be moved is given room for so many bytes more.
 const ROOM: usize = 3 * BET_BYTES;
+/// Memory comes near in pieces of so many bytes.
+const LINE: usize = 64;
 
-/// One log for each customer of a batch; `None` is to be read.
-pub(super) struct Grown(Vec<Option<Vec<u8>>>);
+/// One log for each customer of a batch.
+pub(super) struct Grown {
+    /// As it is stored; `None` is to be read.
+    logs: Vec<Option<Vec<u8>>>,
+    bets: Logs,
+}
 
 /// Which logs a pipeline reads.
 pub(super) struct Reads {
@@ -35,18 +41,28 @@ impl Grown {
             (!bets.bets.is_empty() && !log.is_empty()).then_some(log)
         };
         let logs: Vec<Option<Vec<u8>>> = batch.iter().map(known).collect();
-        // Where they are to be appended to.
-        bring_near(logs.iter().flatten().filter_map(|log| log.last()).map(|byte| u64::from(*byte)));
-        Self(logs)
+        // They are appended to, and read.
+        bring_near(logs.iter().flatten().flat_map(|log| log.iter().step_by(LINE).chain(log.last())).copied());
+        Self { logs, bets: Logs::default() }
     }
 
     pub(super) fn append(&mut self, place: usize, records: &[u8]) {
-        if let Some(log) = &mut self.0[place] {
+        if let Some(log) = &mut self.logs[place] {
             if log.capacity() - log.len() < records.len() {
                 log.reserve_exact(records.len() + ROOM);
             }
             log.extend_from_slice(records);
         }
+    }
+
+    /// Reads the bets of those that are known, as they stand if nobody else wrote there.
+    pub(super) fn read_known(&mut self) -> Result<(), Failure> {
+        let bets = self.logs.iter().flatten().map(|log| log.len() / BET_BYTES).sum();
+        self.bets = Logs::with_room(self.logs.len(), bets);
+        for log in &self.logs {
+            self.bets.push(decoded(log.as_deref().unwrap_or_default())?);
+        }
+        Ok(())
     }
 
     /// Has those read that are not known; the answers' places begin at `first`.
@@ -57,7 +73,7 @@ impl Grown {
         pipelines: &mut Pipelines,
         first: usize,
     ) -> Reads {
-        let wanted: Vec<usize> = (0..self.0.len()).filter(|place| self.0[*place].is_none()).collect();
+        let wanted: Vec<usize> = (0..self.logs.len()).filter(|place| self.logs[*place].is_none()).collect();
         let key = |place: &usize| keys.window_of(batch[*place].key);
         let of = pipelines.add_reads(wanted.iter().map(key).map(|key| (key.bucket, key.name)), first);
         Reads { of, wanted }
@@ -65,7 +81,7 @@ impl Grown {
 
     /// Forgets those that are not as long as the answers to the appends say.
     pub(super) fn believe(&mut self, lengths: &[Value]) {
-        for (log, length) in self.0.iter_mut().zip(lengths) {
+        for (log, length) in self.logs.iter_mut().zip(lengths) {
             if log.as_ref().is_some_and(|log| *length != Value::Int(i64::try_from(log.len()).unwrap_or(i64::MAX))) {
                 *log = None;
             }
@@ -76,28 +92,26 @@ impl Grown {
     pub(super) fn take_in(&mut self, reads: &Reads, answers: Vec<Value>) -> Result<(), Failure> {
         for (place, log) in read_places(&reads.of, answers)? {
             let place = reads.wanted.get(place).ok_or_else(not_understood)?;
-            self.0[*place] = Some(bytes_or_nil(log)?.unwrap_or_default());
+            let log = bytes_or_nil(log)?.unwrap_or_default();
+            self.bets.replace(*place, decoded(&log)?);
+            self.logs[*place] = Some(log);
         }
         Ok(())
     }
 
     pub(super) fn is_known(&self) -> bool {
-        self.0.iter().all(Option::is_some)
-    }
-
-    pub(super) fn bets(&self) -> Result<Logs, Failure> {
-        let known = || self.0.iter().map(|log| log.as_deref().unwrap_or_default());
-        let bets = known().map(|log| log.len() / BET_BYTES).sum();
-        let mut logs = Logs::with_room(self.0.len(), bets);
-        known().try_for_each(|log| decoded(log).map(|log| logs.push(log)))?;
-        Ok(logs)
+        self.logs.iter().all(Option::is_some)
     }
 
     /// Leaves the copies on the shelf.
-    pub(super) fn keep(self, batch: &[CustomerBets], shelf: &mut Shelf) {
+    pub(super) fn keep(&mut self, batch: &[CustomerBets], shelf: &mut Shelf) {
         shelf.bring_near(batch.iter().map(|bets| bets.key));
-        for (log, bets) in self.0.into_iter().zip(batch) {
+        for (log, bets) in self.logs.drain(..).zip(batch) {
             shelf.put(bets.key, log.unwrap_or_default());
         }
+    }
+
+    pub(super) fn into_bets(self) -> Logs {
+        self.bets
     }
 }
