@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Evaluate;
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
-use crate::domain::decide::{AgeLimit, Decision, Freshness, Known, Mode, Verdict, conclude, judge};
+use crate::domain::decide::{AgeLimit, Decision, Facts, Freshness, Known, Mode, Verdict, conclude, judge};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence;
 use crate::domain::ids::TenantId;
@@ -78,18 +78,25 @@ pub async fn decide<C: Claims + Quotas>(
     outlive: Duration,
     unsent: &Unsent,
 ) -> Result<Vec<Tested>, StoreError> {
-    let mut judged = Vec::with_capacity(arrivals.len());
+    let tests = |arrival: &Arrival| arrival.event.activity.kind().tests();
+    let mut tested = Vec::with_capacity(arrivals.iter().map(|arrival| tests(arrival).len()).sum());
     let mut candidates = Vec::new();
     for (event, arrival) in arrivals.iter().enumerate() {
         let known = arrival.preferences.as_deref().map_or(Known::NoTenant, Known::Preferences);
-        for trigger in arrival.event.activity.kind().tests() {
-            let verdict = judge(&arrival.event, *trigger, known, windowed.reaches[event]);
-            if let Verdict::Candidate(_) = verdict {
-                let mode = settings.shadow.mode(&arrival.event.tenant, *trigger);
-                let freshness = freshness(arrival, settings, now);
-                candidates.push(Candidate { event, trigger: *trigger, freshness, mode, cap: None });
-            }
-            judged.push((event, *trigger, verdict));
+        for trigger in tests(arrival).iter().copied() {
+            let decision = match judge(&arrival.event, trigger, known, windowed.reaches[event]) {
+                Verdict::Decided(decision) => decision,
+                Verdict::Candidate(facts) => {
+                    let mode = settings.shadow.mode(&arrival.event.tenant, trigger);
+                    let freshness = freshness(arrival, settings, now);
+                    let candidate = Candidate { event, trigger, tested: tested.len(), facts, freshness, mode, cap: None };
+                    // As long as no claim speaks against it.
+                    let decision = candidate.conclude(None, settings);
+                    candidates.push(candidate);
+                    decision
+                }
+            };
+            tested.push(Tested { event, trigger, decision, answer: None });
         }
     }
     let asking = Asking { claims, arrivals, settings, outlive, unsent };
@@ -99,21 +106,10 @@ pub async fn decide<C: Claims + Quotas>(
     };
     let answers = ask(&asking, &candidates).await?;
     reserved.give_back(&asking, &candidates, &answers).await;
-    // The candidates stand in the order of their verdicts, and so do the answers.
-    let mut concluded = candidates.iter().zip(answers);
-    let mut tested = Vec::with_capacity(judged.len());
-    tested.extend(judged.into_iter().filter_map(|(event, trigger, verdict)| {
-        let (decision, answer) = match verdict {
-            Verdict::Decided(decision) => (decision, None),
-            Verdict::Candidate(facts) => {
-                let (candidate, answer) = concluded.next()?;
-                let cooldown = settings.cooldown.of(trigger);
-                let decision = conclude(facts, candidate.freshness, answer, cooldown, candidate.mode);
-                (candidate.cap.iter().fold(decision, |decision, limit| decision.capped(*limit)), answer)
-            }
-        };
-        Some(Tested { event, trigger, decision, answer })
-    }));
+    for (candidate, answer) in candidates.iter().zip(answers) {
+        let one = &mut tested[candidate.tested];
+        (one.decision, one.answer) = (candidate.conclude(answer, settings), answer);
+    }
     Ok(tested)
 }
 
@@ -134,10 +130,20 @@ struct Candidate {
     /// The event's place in the batch.
     event: usize,
     trigger: Trigger,
+    /// Its place among all that is tested.
+    tested: usize,
+    facts: Facts,
     freshness: Freshness,
     mode: Mode,
     /// The tenant's sessions a minute, where none is left for it.
     cap: Option<u32>,
+}
+
+impl Candidate {
+    fn conclude(&self, answer: Option<ClaimAnswer>, settings: &Evaluate) -> Decision {
+        let decision = conclude(self.facts, self.freshness, answer, settings.cooldown.of(self.trigger), self.mode);
+        self.cap.iter().fold(decision, |decision, limit| decision.capped(*limit))
+    }
 }
 
 /// What the candidates of a batch are asked about under.

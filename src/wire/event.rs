@@ -43,6 +43,7 @@ pub enum Decoded {
 
 /// Reads the payload of a record. First the record must be JSON, then all required fields must be there, then each
 /// field must keep its rule, in the order of the format's table and whatever the type is.
+#[inline]
 pub fn decode(payload: Option<&[u8]>, rates: &Rates) -> Decoded {
     // Nearly all events stand there plainly, and what is plain is valid.
     if let Some(event) = payload.and_then(|payload| event_plain::read_owned(payload, rates)) {
