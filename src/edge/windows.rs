@@ -14,9 +14,7 @@ use crate::wire::window::customer_key;
 /// This batch's bets of one customer.
 #[derive(Debug, Clone)]
 pub struct CustomerBets {
-    pub tenant: TenantId,
-    pub customer: CustomerId,
-    /// The hash of the two, by which the log is known.
+    /// The hash of tenant and customer, by which the log is known.
     pub key: u128,
     /// In order of arrival; hardly ever more than one.
     pub bets: SmallVec<[Bet; 1]>,
@@ -25,9 +23,8 @@ pub struct CustomerBets {
 }
 
 impl CustomerBets {
-    pub fn new(tenant: TenantId, customer: CustomerId, bets: impl IntoIterator<Item = Bet>, ttl: Duration) -> Self {
-        let key = customer_key(&tenant, &customer);
-        Self { tenant, customer, key, bets: bets.into_iter().collect(), ttl }
+    pub fn new(tenant: &TenantId, customer: &CustomerId, bets: impl IntoIterator<Item = Bet>, ttl: Duration) -> Self {
+        Self { key: customer_key(tenant, customer), bets: bets.into_iter().collect(), ttl }
     }
 }
 
@@ -91,8 +88,8 @@ impl PartialEq for Logs {
 /// A log that holds much that is dead, and what is to stay of it.
 #[derive(Debug, Clone)]
 pub struct Compaction {
-    pub tenant: TenantId,
-    pub customer: CustomerId,
+    /// The hash by which the log is known.
+    pub key: u128,
     /// The log as it was read. Only a log that still begins exactly so is replaced; what was appended since stays.
     pub read: Vec<Bet>,
     pub kept: Vec<Bet>,

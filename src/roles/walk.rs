@@ -89,7 +89,8 @@ pub async fn decide<C: Claims + Quotas>(
                 Verdict::Candidate(facts) => {
                     let mode = settings.shadow.mode(&arrival.event.tenant, trigger);
                     let freshness = freshness(arrival, settings, now);
-                    let candidate = Candidate { event, trigger, tested: tested.len(), facts, freshness, mode, cap: None };
+                    let candidate =
+                        Candidate { event, trigger, tested: tested.len(), facts, freshness, mode, cap: None };
                     // As long as no claim speaks against it.
                     let decision = candidate.conclude(None, settings);
                     candidates.push(candidate);

@@ -16,6 +16,7 @@ use stepup::edge::peek::Peek;
 use stepup::edge::quotas::Quotas;
 use stepup::edge::windows::{Compaction, CustomerBets, Windows};
 use stepup::edge::{Scoped, StoreError};
+use stepup::wire::window::customer_key;
 use uuid::Uuid;
 
 pub(crate) trait Store:
@@ -59,7 +60,7 @@ pub(crate) fn of(name: &str, numbers: impl IntoIterator<Item = u64>) -> Customer
 }
 
 pub(crate) fn of_tenant(tenant: &str, name: &str, numbers: impl IntoIterator<Item = u64>) -> CustomerBets {
-    CustomerBets::new(self::tenant(tenant), customer(name), numbers.into_iter().map(bet), HOUR)
+    CustomerBets::new(&self::tenant(tenant), &customer(name), numbers.into_iter().map(bet), HOUR)
 }
 
 pub(crate) fn compaction(
@@ -67,7 +68,7 @@ pub(crate) fn compaction(
     read: impl IntoIterator<Item = u64>,
     kept: impl IntoIterator<Item = u64>,
 ) -> Compaction {
-    Compaction { tenant: tenant("acme"), customer: customer(name), read: bets(read), kept: bets(kept), ttl: HOUR }
+    Compaction { key: customer_key(&tenant("acme"), &customer(name)), read: bets(read), kept: bets(kept), ttl: HOUR }
 }
 
 /// The event of this number at this minute asks for a claim: cool-down 10 minutes, retention an hour.

@@ -111,7 +111,7 @@ fn logs_are_kept_alike() {
                 .iter()
                 .enumerate()
                 .map(|(place, (bets, _))| {
-                    CustomerBets::new(tenant("acme"), customer(["a", "b", "c"][place]), bets.clone(), HOUR)
+                    CustomerBets::new(&tenant("acme"), &customer(["a", "b", "c"][place]), bets.clone(), HOUR)
                 })
                 .collect();
             let compactions: Vec<_> = batch
@@ -120,8 +120,7 @@ fn logs_are_kept_alike() {
                 .filter_map(|(place, (_, length))| {
                     let read = logs[place].get(..(*length)?)?.to_vec();
                     let kept = read.iter().copied().step_by(2).collect();
-                    let (tenant, customer) = (tenant("acme"), bets[place].customer.clone());
-                    Some(Compaction { tenant, customer, read, kept, ttl: HOUR })
+                    Some(Compaction { key: bets[place].key, read, kept, ttl: HOUR })
                 })
                 .collect();
             let in_memory = memory.logs(&bets, &compactions).await.unwrap();

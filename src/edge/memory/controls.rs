@@ -7,6 +7,7 @@ use crate::domain::trigger::Trigger;
 use crate::edge::controls::{Standing, Switchboard, Written};
 use crate::edge::forget::{Forget, Kept};
 use crate::edge::{Scope, Scoped as _, StoreError, clock};
+use crate::wire::window::customer_key;
 
 impl Switchboard for MemoryStore {
     async fn standing(&self) -> Result<Standing, StoreError> {
@@ -42,7 +43,7 @@ impl Forget for MemoryStore {
         for scope in Scope::ALL {
             let scoped = self.scoped(scope);
             let mut state = scoped.lock();
-            kept.windows += u64::from(state.windows.get_mut(&(tenant.clone(), customer.clone())).is_some());
+            kept.windows += u64::from(state.windows.get_mut(&customer_key(tenant, customer)).is_some());
             for trigger in Trigger::ALL {
                 let claims = state.claims.get_mut(&(tenant.clone(), customer.clone(), *trigger));
                 kept.claims += u64::from(claims.is_some());
@@ -56,7 +57,7 @@ impl Forget for MemoryStore {
         for scope in Scope::ALL {
             let scoped = self.scoped(scope);
             let mut state = scoped.lock();
-            state.windows.remove(&(tenant.clone(), customer.clone()));
+            state.windows.remove(&customer_key(tenant, customer));
             for trigger in Trigger::ALL {
                 state.claims.remove(&(tenant.clone(), customer.clone(), *trigger));
             }

@@ -18,6 +18,7 @@ use crate::edge::outcomes::{DOUBTS_KEPT, EarlierAttempt, KEPT_FOR, MAX_DOUBTS, O
 use crate::edge::peek::Peek;
 use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
 use crate::edge::{Scope, Scoped, StoreError};
+use crate::wire::window::customer_key;
 
 /// Everything in memory, shared by its clones. Nothing outlives its TTL, and of each kind at most `capacity` keys are kept.
 #[derive(Clone)]
@@ -85,7 +86,7 @@ impl MemoryStore {
 }
 
 pub(super) struct State {
-    pub(super) windows: Shelf<(TenantId, CustomerId), Vec<Bet>>,
+    pub(super) windows: Shelf<u128, Vec<Bet>>,
     pub(super) claims: Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>,
     outcomes: Shelf<CommandId, Vec<u8>>,
     attempts: Shelf<(CommandId, u32), u64>,
@@ -106,26 +107,24 @@ impl Windows for MemoryStore {
     }
 }
 
-fn compact(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, compaction: &Compaction) {
-    let key = (compaction.tenant.clone(), compaction.customer.clone());
-    let Some(log) = windows.get_mut(&key) else { return };
+fn compact(windows: &mut Shelf<u128, Vec<Bet>>, compaction: &Compaction) {
+    let Some(log) = windows.get_mut(&compaction.key) else { return };
     if compaction.read.is_empty() || !log.starts_with(&compaction.read) {
         return;
     }
     log.splice(..compaction.read.len(), compaction.kept.iter().copied());
-    windows.touch(&key, compaction.ttl);
+    windows.touch(&compaction.key, compaction.ttl);
 }
 
-fn append(windows: &mut Shelf<(TenantId, CustomerId), Vec<Bet>>, bets: &CustomerBets, logs: &mut Logs) {
-    let key = (bets.tenant.clone(), bets.customer.clone());
+fn append(windows: &mut Shelf<u128, Vec<Bet>>, bets: &CustomerBets, logs: &mut Logs) {
     if bets.bets.is_empty() {
-        logs.push(windows.get_mut(&key).into_iter().flat_map(|log| log.iter().copied()));
+        logs.push(windows.get_mut(&bets.key).into_iter().flat_map(|log| log.iter().copied()));
     } else {
-        let log = windows.get_or_insert(key.clone(), bets.ttl, Vec::new);
+        let log = windows.get_or_insert(bets.key, bets.ttl, Vec::new);
         log.extend_from_slice(&bets.bets);
         logs.push(log.iter().copied());
     }
-    windows.touch(&key, bets.ttl);
+    windows.touch(&bets.key, bets.ttl);
 }
 
 impl Claims for MemoryStore {
@@ -151,7 +150,7 @@ fn answer(claims: &mut Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>, ask: 
 
 impl Peek for MemoryStore {
     async fn peek_window(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Vec<Bet>, StoreError> {
-        let key = (tenant.clone(), customer.clone());
+        let key = customer_key(tenant, customer);
         Ok(self.lock().windows.get_mut(&key).map(|log| log.clone()).unwrap_or_default())
     }
 

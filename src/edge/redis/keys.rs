@@ -12,8 +12,6 @@ use crate::wire::window::{bucket, customer_key, tenant_key};
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) bucket: u8,
-    /// What it stands for, hashed; 0 where there is only one of its kind.
-    pub(super) hash: u128,
 }
 
 pub(super) struct Keys {
@@ -40,7 +38,7 @@ impl Keys {
     pub(super) fn window_of(&self, hash: u128) -> Key {
         let mut name = String::new();
         self.write_window(hash, &mut name);
-        Key { name, bucket: bucket(hash), hash }
+        Key { name, bucket: bucket(hash) }
     }
 
     /// The name alone, in place of what stands there.
@@ -75,12 +73,12 @@ impl Keys {
 
     /// The tenants whose preferences are doubted.
     pub(super) fn doubts(&self) -> Key {
-        Key { name: format!("{}:doubts", self.base), bucket: 0, hash: 0 }
+        Key { name: format!("{}:doubts", self.base), bucket: 0 }
     }
 
     /// The controls, the same for every scope.
     pub(super) fn controls(prefix: &str) -> Key {
-        Key { name: format!("{prefix}:1:controls"), bucket: 0, hash: 0 }
+        Key { name: format!("{prefix}:1:controls"), bucket: 0 }
     }
 
     /// The mark of a bucket, the same for every scope.
@@ -92,7 +90,7 @@ impl Keys {
 
     /// Who fills a part of the store.
     pub(super) fn filling(prefix: &str, part: Part) -> Key {
-        Key { name: format!("{prefix}:1:filling:{}", part_name(part)), bucket: 0, hash: 0 }
+        Key { name: format!("{prefix}:1:filling:{}", part_name(part)), bucket: 0 }
     }
 
     /// The sessions of a tenant in a minute, counted from 1970.
@@ -105,7 +103,7 @@ impl Keys {
     fn start(&self, kind: char, hash: u128) -> Key {
         let mut name = String::new();
         self.begin(kind, hash, &mut name);
-        Key { name, bucket: bucket(hash), hash }
+        Key { name, bucket: bucket(hash) }
     }
 
     fn begin(&self, kind: char, hash: u128, name: &mut String) {

@@ -71,7 +71,7 @@ impl RedisStore {
 
     fn add_compactions(&self, pipelines: &mut Pipelines, compactions: &[Compaction]) {
         for compaction in compactions.iter().filter(|compaction| !compaction.read.is_empty()) {
-            let key = self.keys.window(&compaction.tenant, &compaction.customer);
+            let key = self.keys.window_of(compaction.key);
             let read = encoded(&compaction.read);
             let mut command = COMPACT.on(&key);
             command
@@ -81,7 +81,7 @@ impl RedisStore {
                 .arg(ttl_millis(longer(compaction.ttl)))
                 .arg(BET_BYTES);
             pipelines.add(key.bucket, command, Answer::Checked);
-            self.copies.of(self.era()).take(key.hash);
+            self.copies.of(self.era()).take(compaction.key);
         }
     }
 

@@ -725,7 +725,7 @@ async fn windows_hold_what_the_events_say_and_no_more() {
     ] {
         let store = MemoryStore::new();
         let (tenant, customer) = (run.event(1).tenant, run.event(1).customer);
-        let batch = [CustomerBets::new(tenant, customer, bets, Duration::from_secs(3_600))];
+        let batch = [CustomerBets::new(&tenant, &customer, bets, Duration::from_secs(3_600))];
         store.record(&batch, &[]).await.unwrap();
         let mut auditor = run.audited(Some(10));
         auditor.compare_windows(&store).await.unwrap();

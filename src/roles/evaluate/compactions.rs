@@ -4,7 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::domain::ids::{CustomerId, TenantId};
+use crate::domain::window::HashedAlready;
 use crate::edge::kafka::consumer::{Progress, Settled};
 use crate::edge::kafka::records::Position;
 use crate::edge::windows::Compaction;
@@ -19,8 +19,8 @@ pub(super) struct Compactions {
     /// What each batch found, and the last record of each of its partitions.
     waiting: VecDeque<(Vec<Position>, Vec<Compaction>)>,
     /// Those who wait, and those whose log was rewritten last: a batch that was read before that saw the old log.
-    customers: HashSet<(TenantId, CustomerId)>,
-    rewritten: Vec<(TenantId, CustomerId)>,
+    customers: HashSet<u128, HashedAlready>,
+    rewritten: Vec<u128>,
 }
 
 impl Compactions {
@@ -29,8 +29,7 @@ impl Compactions {
     pub(super) fn add(&mut self, found: Vec<Compaction>, behind: Vec<Position>) {
         let mut taken = Vec::new();
         for compaction in found {
-            let customer = (compaction.tenant.clone(), compaction.customer.clone());
-            if self.customers.len() < MOST && self.customers.insert(customer) {
+            if self.customers.len() < MOST && self.customers.insert(compaction.key) {
                 taken.push(compaction);
             }
         }
@@ -52,7 +51,7 @@ impl Compactions {
                 Settled::NotYet => break,
                 Settled::Gone => {
                     for compaction in found.drain(..) {
-                        self.customers.remove(&(compaction.tenant, compaction.customer));
+                        self.customers.remove(&compaction.key);
                     }
                 }
                 Settled::Committed => due.extend(found.drain(..found.len().min(AT_ONCE - due.len()))),
@@ -61,7 +60,7 @@ impl Compactions {
                 self.waiting.pop_front();
             }
         }
-        self.rewritten.extend(due.iter().map(|compaction| (compaction.tenant.clone(), compaction.customer.clone())));
+        self.rewritten.extend(due.iter().map(|compaction| compaction.key));
         due
     }
 }

@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 
 use super::{Arrival, counted};
 use crate::config::Windows as WindowSettings;
-use crate::domain::event::Event;
 use crate::domain::preferences::FrequencyBound;
 use crate::domain::window::{self, Bet, HashedAlready, Judged, Reach, Timeliness, WindowRule};
 use crate::edge::StoreError;
@@ -127,7 +126,7 @@ fn share_of(key: u128) -> usize {
 pub fn by_share(compactions: Vec<Compaction>) -> [Vec<Compaction>; SHARES] {
     let mut shares: [Vec<Compaction>; SHARES] = Default::default();
     for one in compactions {
-        shares[share_of(customer_key(&one.tenant, &one.customer))].push(one);
+        shares[share_of(one.key)].push(one);
     }
     shares
 }
@@ -171,7 +170,8 @@ impl Bets {
             let share: &mut Share = &mut shares[share_of(key)];
             let customer = *known.entry(key).or_insert_with(|| {
                 let rule = rule(bound, settings);
-                share.customers.push(no_bets_of(event, key, rule.kept_for().saturating_add(outlive)));
+                let ttl = rule.kept_for().saturating_add(outlive);
+                share.customers.push(CustomerBets { key, bets: SmallVec::new(), ttl });
                 share.rules.push(rule);
                 share.customers.len() - 1
             });
@@ -200,9 +200,8 @@ impl Share {
             window::judge_into(&mut judged, log, &asked.bets, rule);
             let dead = log.len() - judged.kept_len();
             if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() {
-                let (tenant, customer) = (asked.tenant.clone(), asked.customer.clone());
                 let (read, kept) = (log.to_vec(), judged.kept());
-                compactions.push(Compaction { tenant, customer, read, kept, ttl: asked.ttl });
+                compactions.push(Compaction { key: asked.key, read, kept, ttl: asked.ttl });
             }
         }
         let (mut reaches, mut late_bets) = (Vec::with_capacity(self.places.len()), 0);
@@ -219,10 +218,6 @@ impl Share {
         let logs = if keep == Keep::Logs { logs } else { Logs::default() };
         Ok(Answers { reaches, compactions, late_bets, logs })
     }
-}
-
-fn no_bets_of(event: &Event, key: u128, ttl: Duration) -> CustomerBets {
-    CustomerBets { tenant: event.tenant.clone(), customer: event.customer.clone(), key, bets: SmallVec::new(), ttl }
 }
 
 fn rule(bound: FrequencyBound, settings: &WindowSettings) -> WindowRule {
