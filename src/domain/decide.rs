@@ -55,6 +55,22 @@ pub enum Decision {
     },
 }
 
+/// A decision's name, as small as a name can be: its place among [`Decision::NAMES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecisionName(u8);
+
+impl DecisionName {
+    /// The name on the wire and in metrics.
+    pub fn name(self) -> &'static str {
+        Decision::NAMES[self.place()]
+    }
+
+    /// The place of the name among [`Decision::NAMES`].
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// Whether a customer is asked when the rules say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -230,12 +246,12 @@ impl Decision {
 
     /// The name on the wire and in metrics.
     pub fn name(&self) -> &'static str {
-        Self::NAMES[self.place()]
+        self.called().name()
     }
 
-    /// The place of its name among [`Self::NAMES`].
-    pub fn place(&self) -> usize {
-        match self {
+    /// Its name, apart from its numbers.
+    pub fn called(&self) -> DecisionName {
+        DecisionName(match self {
             Self::TenantUnknown => 0,
             Self::FeatureDisabled => 1,
             Self::TriggerDisabled => 2,
@@ -246,7 +262,7 @@ impl Decision {
             Self::Required { .. } => 7,
             Self::Shadowed { .. } => 8,
             Self::Capped { .. } => 9,
-        }
+        })
     }
 
     /// What the window said, where it was asked.

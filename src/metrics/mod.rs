@@ -28,7 +28,7 @@ pub use tenants::{OTHER, TenantLabels, UNKNOWN};
 pub use totals::{Behind, Spread, Totals};
 
 use crate::domain::control::{self, Control, State};
-use crate::domain::decide::Decision;
+use crate::domain::decide::{Decision, DecisionName};
 use crate::domain::ids::TenantId;
 use crate::domain::outcome::{Ending, RejectCode};
 use crate::domain::trigger::Trigger;
@@ -105,7 +105,7 @@ impl Metrics {
 /// The events' side.
 impl Metrics {
     /// An event was decided for a trigger in shadow. It counts under [`OfTenant::decisions`] too.
-    pub fn shadow_decision(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision) {
+    pub fn shadow_decision(&self, tenant: &TenantId, trigger: Trigger, decision: DecisionName) {
         let tenant = self.0.tenants.of(Some(tenant));
         tenant.shadow_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {
             self.0.shadow_decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
@@ -113,7 +113,7 @@ impl Metrics {
     }
 
     /// The candidate preferences decided an event.
-    pub fn candidate_decision(&self, tenant: &TenantId, trigger: Trigger, decision: &Decision) {
+    pub fn candidate_decision(&self, tenant: &TenantId, trigger: Trigger, decision: DecisionName) {
         let tenant = self.0.tenants.of(Some(tenant));
         tenant.candidate_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {
             self.0.candidate_decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
@@ -150,10 +150,8 @@ impl Metrics {
     }
 
     /// The receipt of a decision was acknowledged.
-    pub fn receipt(&self, decision: &Decision) {
-        let name = decision.name();
-        let place = Decision::NAMES.iter().position(|known| *known == name);
-        add(&self.0.receipts, place.unwrap_or(usize::MAX), 1);
+    pub fn receipt(&self, decision: DecisionName) {
+        add(&self.0.receipts, decision.place(), 1);
     }
 
     /// `n` records were acknowledged on the dead-letter topic.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::labels::EventResult;
 use super::series::TenantSeries;
 use super::{Metrics, UNKNOWN};
-use crate::domain::decide::Decision;
+use crate::domain::decide::{Decision, DecisionName};
 use crate::domain::ids::TenantId;
 use crate::domain::trigger::{ActivityType, Trigger};
 
@@ -40,7 +40,7 @@ impl OfTenant {
     }
 
     /// `n` events were decided alike for this trigger.
-    pub fn decisions(&self, trigger: Trigger, decision: &Decision, n: u64) {
+    pub fn decisions(&self, trigger: Trigger, decision: DecisionName, n: u64) {
         let all = &self.metrics.0;
         let cell = trigger as usize * Decision::NAMES.len() + decision.place();
         all.sums.decision(cell, n);

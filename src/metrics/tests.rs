@@ -66,9 +66,9 @@ fn touch_tenant(metrics: &Metrics, tenant: &TenantId) {
     }
     for trigger in Trigger::ALL {
         for decision in every_decision() {
-            metrics.of(Some(tenant)).decisions(*trigger, &decision, 1);
-            metrics.shadow_decision(tenant, *trigger, &decision);
-            metrics.candidate_decision(tenant, *trigger, &decision);
+            metrics.of(Some(tenant)).decisions(*trigger, decision.called(), 1);
+            metrics.shadow_decision(tenant, *trigger, decision.called());
+            metrics.candidate_decision(tenant, *trigger, decision.called());
         }
         for change in CandidateChange::ALL {
             metrics.candidate_change(tenant, *trigger, *change);
@@ -87,7 +87,7 @@ fn touch_the_rest(metrics: &Metrics) {
     let shadow = Control { kind: control::Kind::Shadow, ..control(None, Some(Trigger::Login)) };
     metrics.set_controls([control(None, None), shadow].iter());
     for decision in every_decision() {
-        metrics.receipt(&decision);
+        metrics.receipt(decision.called());
     }
     for role in Role::ALL {
         metrics.start_role(*role);

@@ -187,7 +187,7 @@ mod tests {
         let required = Decision::Required { facts: Facts::Plain, standing: Standing::First };
         for (tenant, n) in [("a", 2), ("b", 3), ("c", 4)] {
             let tenant = TenantId::new(tenant).unwrap();
-            metrics.of(Some(&tenant)).decisions(Trigger::Login, &required, n);
+            metrics.of(Some(&tenant)).decisions(Trigger::Login, required.called(), n);
             metrics.events(Some(&tenant), None, EventResult::Decided, n);
         }
         metrics.dead_letters(RejectCode::InvalidJson, 7);

@@ -50,6 +50,7 @@ mod side_by_side;
 mod spans;
 mod steps;
 use candidate::Beside;
+use count::Made;
 pub use flood::FloodStop;
 use guard::Guard;
 use lost::Told;
@@ -113,6 +114,8 @@ struct Recorded {
 struct Decided {
     recorded: Recorded,
     settings: Settings,
+    made: Vec<Made>,
+    /// What more is told of than that it was made.
     tested: Vec<Tested>,
     /// Whose commands are on their way as long as this stands.
     fired: Arc<Vec<Fired>>,
@@ -180,7 +183,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     /// Decides a batch, and makes what follows.
     async fn decide(&self, mut recorded: Recorded, unsent: &Unsent) -> Result<Decided, Stopped> {
         let settings = self.guard.settings(&self.settings).into_owned();
-        let (tested, at) = self.decide_batch(&mut recorded, &settings, unsent).await?;
+        let (mut tested, at) = self.decide_batch(&mut recorded, &settings, unsent).await?;
         let fired = Arc::new(fired(&recorded.arrivals, &tested));
         failpoint::pass(Step::EvaluateDecided);
         let (now, precisely) = (clock::now(), clock::precisely());
@@ -193,8 +196,13 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 outgoing.push(dead_letter(&record, rejection, Stage::Evaluate, &self.topics.dead_letters));
             }
         }
+        let made = tested.iter().map(|one| Made::of(one, &recorded, self.settings.receipts)).collect();
+        if !self.guard.hears_of_all() && !self.traces.are_on() {
+            tested.retain(|one| one.decision.facts().is_some());
+            tested.shrink_to_fit();
+        }
         recorded.batch.let_go_of_bytes();
-        Ok(Decided { recorded, settings, tested, fired, at, now, precisely, places, commands, outgoing })
+        Ok(Decided { recorded, settings, made, tested, fired, at, now, precisely, places, commands, outgoing })
     }
 
     /// Sends what follows from batches, awaits the acknowledgements, counts, and reports the records finished.

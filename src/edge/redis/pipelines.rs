@@ -57,7 +57,7 @@ pub(super) fn get(key: &str) -> Cmd {
 }
 
 /// Bytes of a command that appends a bet.
-const USUAL_BYTES: usize = 96;
+const USUAL_BYTES: usize = 112;
 
 /// Keys lie in so many buckets.
 const BUCKETS: usize = 256;

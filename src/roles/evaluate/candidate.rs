@@ -157,7 +157,7 @@ impl<T: Windows + Claims + Quotas + Clone, S: PreferencesSource> Candidate<T, S>
     fn count(&self, batch: &Decided, tested: &[Tested]) {
         for one in tested {
             let tenant = &batch.arrivals[one.event].event.tenant;
-            self.metrics.candidate_decision(tenant, one.trigger, &one.decision);
+            self.metrics.candidate_decision(tenant, one.trigger, one.decision.called());
             match (batch.fired.contains(&(one.event, one.trigger)), one.decision.fires()) {
                 (false, true) => self.metrics.candidate_change(tenant, one.trigger, CandidateChange::Newly),
                 (true, false) => self.metrics.candidate_change(tenant, one.trigger, CandidateChange::NoLonger),

@@ -1,8 +1,10 @@
 //! The counting of a batch, once all that follows from it is acknowledged.
 
-use super::{Decided, Evaluate};
-use crate::domain::decide::Mode;
+use super::{Decided, Evaluate, Recorded};
+use crate::config::Receipts;
+use crate::domain::decide::{DecisionName, Mode};
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Trigger;
 use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::producer::Sink;
@@ -12,6 +14,26 @@ use crate::edge::windows::Windows;
 use crate::metrics::{EventResult, OfTenant, Role};
 use crate::roles::console::{MOST_TOLD, Told};
 use crate::roles::receipt::wanted;
+use crate::roles::walk::Tested;
+
+/// A decision as far as it is counted: what waits for its acknowledgement is to be small.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// The place of the tenant among the batch's.
+    tenant: u32,
+    trigger: Trigger,
+    decision: DecisionName,
+    has_receipt: bool,
+}
+
+impl Made {
+    pub(super) fn of(one: &Tested, recorded: &Recorded, receipts: Receipts) -> Self {
+        // A batch has fewer tenants than records.
+        let tenant = u32::try_from(recorded.tenant_of[one.event]).unwrap_or(u32::MAX);
+        let has_receipt = wanted(receipts, &one.decision);
+        Self { tenant, trigger: one.trigger, decision: one.decision.called(), has_receipt }
+    }
+}
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Counts every event and decision of a batch once.
@@ -21,14 +43,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         for (arrival, tenant) in recorded.arrivals.iter().zip(&recorded.tenant_of) {
             tenants[*tenant].events(Some(arrival.event.activity.kind()), EventResult::Decided, 1);
         }
-        for one in &batch.tested {
-            let tenant = &recorded.arrivals[one.event].event.tenant;
-            tenants[recorded.tenant_of[one.event]].decisions(one.trigger, &one.decision, 1);
-            if batch.settings.shadow.mode(tenant, one.trigger) == Mode::Shadow {
-                self.metrics.shadow_decision(tenant, one.trigger, &one.decision);
+        for Made { tenant, trigger, decision, has_receipt } in batch.made.iter().copied() {
+            let place = tenant as usize;
+            tenants[place].decisions(trigger, decision, 1);
+            if batch.settings.shadow.mode(&recorded.tenants[place], trigger) == Mode::Shadow {
+                self.metrics.shadow_decision(&recorded.tenants[place], trigger, decision);
             }
-            if wanted(self.settings.receipts, &one.decision) {
-                self.metrics.receipt(&one.decision);
+            if has_receipt {
+                self.metrics.receipt(decision);
             }
         }
         for (tenant, trigger, since) in &batch.commands {

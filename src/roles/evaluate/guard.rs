@@ -39,6 +39,11 @@ impl Guard {
         Cow::Owned(settings)
     }
 
+    /// Whether it is to hear of every decision, and not only of those that fire.
+    pub(super) fn hears_of_all(&self) -> bool {
+        self.breaker.is_some()
+    }
+
     /// Hears of the decisions of a batch, made under these settings, and puts in shadow what fires too often.
     pub(super) fn hear(&self, arrivals: &[Arrival], tested: &[Tested], settings: &Settings, now: Timestamp) {
         let Some(breaker) = &self.breaker else { return };

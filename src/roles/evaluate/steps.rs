@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -27,9 +28,11 @@ use crate::roles::walk::{Bets, Fired, Unsent};
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
 /// Groups of batches whose effects are on their way at once. An idle role's groups are single small batches.
-const ON_THEIR_WAY: usize = 4;
+const GROUPS: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 6;
+/// Batches of all groups: two of full ones. Each is a megabyte.
+const ON_THEIR_WAY: usize = 2 * TOGETHER;
 /// No batch is waited for behind so many bytes to be sent.
 const BYTES_TOGETHER: usize = 1024 * 1024;
 /// How long a full batch waits for those that are on its heels.
@@ -157,11 +160,20 @@ where
     /// Sends what follows from batches, some groups of them side by side, and has them counted and reported.
     async fn send_all(self: Arc<Self>, decided: Receiver<Decided>, progress: Progress) {
         let full = self.settings.batch_size;
-        let groups = stream::unfold(decided, |mut decided| async move {
+        let room = Arc::new(Semaphore::new(ON_THEIR_WAY));
+        let groups = stream::unfold(decided, |mut decided| async {
+            // Whatever the group will be, there is to be room for it.
+            let mut taken = Arc::clone(&room).acquire_many_owned(TOGETHER as u32).await.ok()?;
             let group = together(&mut decided, full).await;
-            (!group.is_empty()).then_some((group, decided))
+            drop(taken.split(TOGETHER - group.len()));
+            (!group.is_empty()).then_some(((group, taken), decided))
         });
-        let mut done = groups.map(|group| self.finish(group, &progress)).buffered(ON_THEIR_WAY).boxed();
+        let finish = |(group, taken)| async {
+            let finished = self.finish(group, &progress).await;
+            drop(taken);
+            finished
+        };
+        let mut done = groups.map(finish).buffered(GROUPS).boxed();
         while let Some(finished) = done.next().await {
             let Ok(group) = finished else { return };
             for Decided { recorded, settings, tested, now, .. } in group {
