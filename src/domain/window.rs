@@ -4,6 +4,7 @@
 //! its first arrival, a redelivery decides as the first delivery did, and what others append later changes nothing.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
@@ -148,7 +149,8 @@ fn replay(window: &mut Window, log: &[Bet], open: &mut Open<'_>, reaches: &mut [
 enum Open<'a> {
     /// Of one customer hardly ever more than a few bets come together.
     Few(&'a [Bet]),
-    Many(HashMap<(u64, u32), Vec<usize>, HashedAlready>),
+    /// Where each was asked about first, and where again.
+    Many(HashMap<(u64, u32), (usize, Vec<usize>), HashedAlready>),
 }
 
 impl<'a> Open<'a> {
@@ -158,9 +160,12 @@ impl<'a> Open<'a> {
         if asked.len() <= Self::FEW {
             return Self::Few(asked);
         }
-        let mut open: HashMap<_, Vec<usize>, _> = HashMap::default();
+        let mut open = HashMap::with_capacity_and_hasher(asked.len(), HashedAlready::default());
         for (place, bet) in asked.iter().enumerate() {
-            open.entry((bet.id, bet.arrival)).or_default().push(place);
+            match open.entry((bet.id, bet.arrival)) {
+                Entry::Vacant(vacant) => drop(vacant.insert((place, Vec::new()))),
+                Entry::Occupied(mut known) => known.get_mut().1.push(place),
+            }
         }
         Self::Many(open)
     }
@@ -188,9 +193,9 @@ impl<'a> Open<'a> {
                 }
             }
             Self::Many(open) => {
-                if let Some(places) = open.remove(&(bet.id, bet.arrival)) {
+                if let Some((first, again)) = open.remove(&(bet.id, bet.arrival)) {
                     let reach = reach();
-                    for place in places {
+                    for place in std::iter::once(first).chain(again) {
                         reaches[place] = Some(reach);
                     }
                 }

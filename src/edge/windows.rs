@@ -28,17 +28,24 @@ impl CustomerBets {
     }
 }
 
-/// The logs of a batch's customers, each in order of arrival, in one piece of memory.
+/// The logs of a batch's customers, each in order of arrival, in a few pieces of memory.
 #[derive(Debug, Clone, Default)]
 pub struct Logs {
-    bets: Vec<Bet>,
-    /// Where each log lies.
-    lie: Vec<Range<usize>>,
+    pieces: Vec<Vec<Bet>>,
+    /// Of each log its piece, and where it lies there.
+    lie: Vec<(usize, Range<usize>)>,
 }
 
 impl Logs {
     pub fn with_room(logs: usize, bets: usize) -> Self {
-        Self { bets: Vec::with_capacity(bets), lie: Vec::with_capacity(logs) }
+        Self { pieces: vec![Vec::with_capacity(bets)], lie: Vec::with_capacity(logs) }
+    }
+
+    /// Makes room for so many bets more. What is there already stays where it lies.
+    pub fn make_room(&mut self, bets: usize) {
+        if self.pieces.last().is_none_or(|last| last.capacity() - last.len() < bets) {
+            self.pieces.push(Vec::with_capacity(bets));
+        }
     }
 
     pub fn push(&mut self, log: impl IntoIterator<Item = Bet>) {
@@ -51,10 +58,13 @@ impl Logs {
         self.lie[place] = self.add(log);
     }
 
-    fn add(&mut self, log: impl IntoIterator<Item = Bet>) -> Range<usize> {
-        let begin = self.bets.len();
-        self.bets.extend(log);
-        begin..self.bets.len()
+    fn add(&mut self, log: impl IntoIterator<Item = Bet>) -> (usize, Range<usize>) {
+        self.make_room(0);
+        let piece = self.pieces.len() - 1;
+        let bets = &mut self.pieces[piece];
+        let begin = bets.len();
+        bets.extend(log);
+        (piece, begin..bets.len())
     }
 
     /// Puts other logs behind these.
@@ -71,11 +81,12 @@ impl Logs {
     }
 
     pub fn get(&self, place: usize) -> Option<&[Bet]> {
-        self.bets.get(self.lie.get(place)?.clone())
+        let (piece, lies) = self.lie.get(place)?;
+        self.pieces.get(*piece)?.get(lies.clone())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &[Bet]> {
-        self.lie.iter().filter_map(|lies| self.bets.get(lies.clone()))
+        (0..self.len()).filter_map(|place| self.get(place))
     }
 }
 

@@ -3,6 +3,7 @@
 //! of another one in the log; it is dropped only where it is beyond the window's bounds as well.)
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::window::HashedAlready;
 use crate::edge::kafka::consumer::{Progress, Settled};
@@ -24,12 +25,18 @@ pub(super) struct Compactions {
 }
 
 impl Compactions {
+    /// Whether it takes a customer's in: it has room, and none of the customer's is waiting or was just carried out.
+    pub(super) fn takes(&self, customer: u128) -> bool {
+        self.customers.len() < MOST && !self.customers.contains(&customer)
+    }
+
     /// Takes in what a batch found, to be carried out when the offsets of `behind` are committed. An earlier one of the
     /// same customer is left: a busy customer would otherwise never get its turn.
     pub(super) fn add(&mut self, found: Vec<Compaction>, behind: Vec<Position>) {
         let mut taken = Vec::new();
         for compaction in found {
-            if self.customers.len() < MOST && self.customers.insert(compaction.key) {
+            if self.takes(compaction.key) {
+                self.customers.insert(compaction.key);
                 taken.push(compaction);
             }
         }
@@ -63,6 +70,10 @@ impl Compactions {
         self.rewritten.extend(due.iter().map(|compaction| compaction.key));
         due
     }
+}
+
+pub(super) fn lock(compactions: &Mutex<Compactions>) -> MutexGuard<'_, Compactions> {
+    compactions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a batch stands as a whole.

@@ -5,12 +5,13 @@
 //! their order.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::compactions::{Compactions, lock};
 use super::lost::Told;
 use super::{Evaluate, alive};
 use crate::config::Receipts;
@@ -113,12 +114,13 @@ impl Recording {
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Records a share of a batch's bets and judges them by the logs that come back. Where one is missing there, all are
     /// recorded again.
-    pub(super) async fn record(&self, Work { share, told, due, ahead }: Work) -> Result<Done, Stopped> {
+    pub(super) async fn record(&self, work: Work, compactions: &Mutex<Compactions>) -> Result<Done, Stopped> {
+        let Work { share, told, due, ahead } = work;
         let keep = if self.settings.receipts == Receipts::Off { Keep::Answers } else { Keep::Logs };
         let bets = &told.bets.shares[share];
         let record = || async {
             let logs = self.record_behind(&told, share, &due, &ahead).await?;
-            Ok::<_, Unfilled>(bets.judge(logs, keep)?)
+            Ok::<_, Unfilled>(bets.judge(logs, keep, |customer| lock(compactions).takes(customer))?)
         };
         let asked = || !due.is_empty() || !bets.customers.is_empty();
         self.holder.until_ok_or_given_up(HeldReason::Windows, Dependency::Redis, record, asked).await

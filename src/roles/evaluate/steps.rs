@@ -1,6 +1,6 @@
 //! The steps of the role, each a loop of its own: a batch waits in one while the next is in the step before.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::compactions::Compactions;
+use super::compactions::{Compactions, lock};
 use super::lost::Told;
 use super::side_by_side::{Recording, Shares};
 use super::{Decided, Evaluate, Recorded, alive};
@@ -56,10 +56,10 @@ where
         let (decided, to_send) = channel(BETWEEN);
         let mut steps = JoinSet::new();
         steps.spawn(Arc::clone(&role).read_all(intake, read, progress.clone(), stop));
-        let recorder = Arc::clone(&role);
+        let recorder = (Arc::clone(&role), Arc::clone(&compactions));
         let shares = Shares::start(&mut steps, move |work| {
-            let role = Arc::clone(&recorder);
-            async move { role.record(work).await }
+            let (role, compactions) = recorder.clone();
+            async move { role.record(work, &compactions).await }
         });
         steps.spawn(Self::record_all(shares, to_record, recording, progress.clone(), Arc::clone(&compactions)));
         steps.spawn(Arc::clone(&role).gather_all(to_gather, recorded));
@@ -208,8 +208,4 @@ async fn together(decided: &mut Receiver<Decided>, full: usize) -> Vec<Decided> 
 
 fn last_of_each_partition(batch: &Batch) -> Vec<Position> {
     batch.shares().iter().map(|share| share.last).map(At::position).collect()
-}
-
-fn lock(compactions: &Mutex<Compactions>) -> std::sync::MutexGuard<'_, Compactions> {
-    compactions.lock().unwrap_or_else(PoisonError::into_inner)
 }

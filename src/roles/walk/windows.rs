@@ -106,7 +106,7 @@ pub async fn record_keeping<W: Windows>(
     let record = async |(share, due): (&Share, Vec<Compaction>)| {
         let asked = !share.customers.is_empty() || !due.is_empty();
         let logs = if asked { windows.record(&share.customers, &due).await? } else { Logs::default() };
-        share.judge(logs, keep)
+        share.judge(logs, keep, |_| true)
     };
     let answers = try_join_all(bets.shares.iter().zip(by_share(compactions)).map(record)).await?;
     let mut windowed = Windowed::none_of(arrivals.len());
@@ -190,8 +190,9 @@ impl Share {
         Self { customers: Vec::with_capacity(room), rules: Vec::with_capacity(room), places: Vec::with_capacity(room) }
     }
 
-    /// Judges each bet as of its place in its customer's log, of which there is one for each of the customers.
-    pub fn judge(&self, logs: Logs, keep: Keep) -> Result<Answers, StoreError> {
+    /// Judges each bet as of its place in its customer's log, of which there is one for each of the customers. Of those that
+    /// are worth it the logs are compacted whose hash `may_compact`.
+    pub fn judge(&self, logs: Logs, keep: Keep, may_compact: impl Fn(u128) -> bool) -> Result<Answers, StoreError> {
         let (mut judged, mut compactions) = (Judged::default(), Vec::new());
         // The place of each customer's next answer.
         let mut next = Vec::with_capacity(logs.len());
@@ -199,7 +200,7 @@ impl Share {
             next.push(judged.reaches.len());
             window::judge_into(&mut judged, log, &asked.bets, rule);
             let dead = log.len() - judged.kept_len();
-            if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() {
+            if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() && may_compact(asked.key) {
                 let (read, kept) = (log.to_vec(), judged.kept());
                 compactions.push(Compaction { key: asked.key, read, kept, ttl: asked.ttl });
             }

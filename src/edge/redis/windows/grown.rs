@@ -90,11 +90,15 @@ impl Grown {
 
     /// Takes in what was read.
     pub(super) fn take_in(&mut self, reads: &Reads, answers: Vec<Value>) -> Result<(), Failure> {
-        for (place, log) in read_places(&reads.of, answers)? {
+        let read = read_places(&reads.of, answers)?.map(|(place, log)| {
             let place = reads.wanted.get(place).ok_or_else(not_understood)?;
-            let log = bytes_or_nil(log)?.unwrap_or_default();
-            self.bets.replace(*place, decoded(&log)?);
-            self.logs[*place] = Some(log);
+            Ok((*place, bytes_or_nil(log)?.unwrap_or_default()))
+        });
+        let read: Vec<(usize, Vec<u8>)> = read.collect::<Result<_, Failure>>()?;
+        self.bets.make_room(read.iter().map(|(_, log)| log.len() / BET_BYTES).sum());
+        for (place, log) in read {
+            self.bets.replace(place, decoded(&log)?);
+            self.logs[place] = Some(log);
         }
         Ok(())
     }
