@@ -102,7 +102,7 @@ pub async fn record_keeping<W: Windows>(
     outlive: Duration,
     keep: Keep,
 ) -> Result<Windowed, StoreError> {
-    let bets = Bets::of(arrivals, settings, outlive);
+    let bets = Bets::of(arrivals, settings, outlive, &mut Customers::default());
     let record = async |(share, due): (&Share, Vec<Compaction>)| {
         let asked = !share.customers.is_empty() || !due.is_empty();
         let logs = if asked { windows.record(&share.customers, &due).await? } else { Logs::default() };
@@ -130,6 +130,9 @@ pub fn by_share(compactions: Vec<Compaction>) -> [Vec<Compaction>; SHARES] {
     }
     shares
 }
+
+/// The customers of a batch by their hash: the place of each in its share.
+pub type Customers = HashMap<u128, usize, HashedAlready>;
 
 /// A batch's bets that their tenants want counted.
 #[derive(Debug, Default)]
@@ -159,10 +162,11 @@ pub struct Answers {
 }
 
 impl Bets {
-    /// The bets among the events of a batch.
-    pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration) -> Self {
+    /// The bets among the events of a batch. What is `known` of an earlier batch is forgotten, its memory used again.
+    pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration, known: &mut Customers) -> Self {
         let mut shares = std::array::from_fn(|_| Share::with_room(arrivals.len() / SHARES));
-        let mut known = HashMap::with_capacity_and_hasher(arrivals.len(), HashedAlready::default());
+        known.clear();
+        known.reserve(arrivals.len());
         for (place, arrival) in arrivals.iter().enumerate() {
             let Some(bound) = counted(arrival) else { continue };
             let event = &arrival.event;
