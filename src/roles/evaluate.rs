@@ -201,7 +201,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             tested.retain(|one| one.decision.facts().is_some());
             tested.shrink_to_fit();
         }
-        recorded.batch.let_go_of_bytes();
+        recorded.batch.let_go_of_records();
         Ok(Decided { recorded, settings, made, tested, fired, at, now, precisely, places, commands, outgoing })
     }
 

@@ -100,7 +100,7 @@ fn consumer(config: &Config, role: &str, lanes: Vec<LaneSettings>) -> ConsumerSe
         commit_interval: Duration::from_secs(1),
         linger: Duration::from_millis(1),
         // Some tens of milliseconds' worth at full rate.
-        ahead: Ahead { kilobytes: 4_096, records: 5_000, partition_bytes: 196_608 },
+        ahead: Ahead { kilobytes: 4_096, records: 5_000, partition_bytes: 262_144 },
     }
 }
 

@@ -71,14 +71,21 @@ pub struct Batch {
     bytes: Vec<u8>,
     header_bytes: usize,
     assignments: Vec<Assignment>,
-    entries: Vec<Entry>,
+    /// Where each record stands.
+    places: Vec<Place>,
+    /// What each record says, as long as that is kept.
+    contents: Vec<Content>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The place of its assignment among the batch's.
+    assignment: usize,
+    offset: i64,
 }
 
 #[derive(Debug)]
-struct Entry {
-    /// Its place among the batch's assignments.
-    assignment: usize,
-    offset: i64,
+struct Content {
     timestamp: Option<i64>,
     key: Option<Range<usize>>,
     payload: Option<Range<usize>>,
@@ -107,7 +114,12 @@ pub struct Share<'a> {
 impl Batch {
     /// An empty batch with room for records and their bytes.
     pub fn with_room(records: usize, bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), entries: Vec::with_capacity(records), ..Self::default() }
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            places: Vec::with_capacity(records),
+            contents: Vec::with_capacity(records),
+            ..Self::default()
+        }
     }
 
     pub fn push(
@@ -123,14 +135,15 @@ impl Batch {
         let key = key.map(|bytes| self.keep(bytes));
         let payload = payload.map(|bytes| self.keep(bytes));
         let assignment = self.place_of(assignment);
-        self.entries.push(Entry { assignment, offset, timestamp, key, payload, headers });
+        self.places.push(Place { assignment, offset });
+        self.contents.push(Content { timestamp, key, payload, headers });
     }
 
     /// Records come in runs of one partition, so the last one's is looked at first.
     fn place_of(&mut self, assignment: &Assignment) -> usize {
         let is_same =
             |place: usize| self.assignments.get(place).is_some_and(|known| known.at(0).is_beside(assignment.at(0)));
-        if let Some(last) = self.entries.last().map(|entry| entry.assignment)
+        if let Some(last) = self.places.last().map(|place| place.assignment)
             && is_same(last)
         {
             return last;
@@ -148,11 +161,11 @@ impl Batch {
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.places.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.places.is_empty()
     }
 
     /// Bytes of keys, payloads and headers held.
@@ -162,60 +175,62 @@ impl Batch {
 
     /// Where the record in a place of the batch stands in its input.
     pub fn position(&self, place: usize) -> Option<At<'_>> {
-        self.entries.get(place).map(|entry| self.at(entry))
+        self.places.get(place).map(|place| self.at(*place))
     }
 
-    fn at(&self, entry: &Entry) -> At<'_> {
-        self.assignments[entry.assignment].at(entry.offset)
+    fn at(&self, place: Place) -> At<'_> {
+        self.assignments[place.assignment].at(place.offset)
     }
 
     /// Where its records stand.
     pub fn positions(&self) -> impl Iterator<Item = At<'_>> {
-        self.entries.iter().map(|entry| self.at(entry))
+        self.places.iter().map(|place| self.at(*place))
     }
 
-    /// The record in a place of the batch.
+    /// The record in a place of the batch; none once they were let go of.
     pub fn record(&self, place: usize) -> Option<Record<'_>> {
-        self.entries.get(place).map(|entry| self.read(entry))
+        Some(self.read(*self.places.get(place)?, self.contents.get(place)?))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
-        self.entries.iter().map(|entry| self.read(entry))
+        self.places.iter().zip(&self.contents).map(|(place, content)| self.read(*place, content))
     }
 
-    fn read<'a>(&'a self, entry: &'a Entry) -> Record<'a> {
+    fn read<'a>(&'a self, place: Place, content: &'a Content) -> Record<'a> {
         Record {
-            position: self.at(entry),
-            timestamp: entry.timestamp,
-            key: entry.key.clone().map(|range| &self.bytes[range]),
-            payload: entry.payload.clone().map(|range| &self.bytes[range]),
-            headers: &entry.headers,
+            position: self.at(place),
+            timestamp: content.timestamp,
+            key: content.key.clone().map(|range| &self.bytes[range]),
+            payload: content.payload.clone().map(|range| &self.bytes[range]),
+            headers: &content.headers,
         }
     }
 
     /// What it holds of each partition.
     pub fn shares(&self) -> Vec<Share<'_>> {
         let mut shares: Vec<Option<Share<'_>>> = vec![None; self.assignments.len()];
-        for entry in &self.entries {
-            let at = self.at(entry);
-            let share = shares[entry.assignment].get_or_insert(Share { first: at, last: at, records: 0 });
+        for place in &self.places {
+            let at = self.at(*place);
+            let share = shares[place.assignment].get_or_insert(Share { first: at, last: at, records: 0 });
             share.last = at;
             share.records += 1;
         }
         shares.into_iter().flatten().collect()
     }
 
-    /// Frees the keys, payloads and headers of all records. Where they stand in their input stays.
-    pub fn let_go_of_bytes(&mut self) {
-        (self.bytes, self.header_bytes) = (Vec::new(), 0);
-        for entry in &mut self.entries {
-            (entry.key, entry.payload, entry.headers) = (None, None, Vec::new());
-        }
+    /// Frees what all records say. Where they stand in their input stays.
+    pub fn let_go_of_records(&mut self) {
+        (self.bytes, self.header_bytes, self.contents) = (Vec::new(), 0, Vec::new());
     }
 
     /// Drops the records whose position is no longer wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(At<'_>) -> bool) {
-        let assignments = &self.assignments;
-        self.entries.retain(|entry| wanted(assignments[entry.assignment].at(entry.offset)));
+        let kept: Vec<bool> = self.positions().map(&mut wanted).collect();
+        if kept.iter().all(|kept| *kept) {
+            return;
+        }
+        let (mut of_places, mut of_contents) = (kept.iter(), kept.iter());
+        self.places.retain(|_| of_places.next().copied().unwrap_or(true));
+        self.contents.retain(|_| of_contents.next().copied().unwrap_or(true));
     }
 }
