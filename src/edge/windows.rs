@@ -122,3 +122,33 @@ pub trait Windows: Send + Sync {
         compactions: &[Compaction],
     ) -> impl Future<Output = Result<Logs, StoreError>> + Send;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn log(bets: std::ops::Range<u32>) -> Vec<Bet> {
+        bets.map(|n| Bet { at: Timestamp(0), id: u64::from(n), arrival: n }).collect()
+    }
+
+    #[test]
+    fn logs_are_what_was_put_there_last_wherever_they_lie() {
+        let mut logs = Logs::with_room(3, 2);
+        [log(0..2), log(0..0), log(2..5)].into_iter().for_each(|one| logs.push(one));
+        logs.make_room(40);
+        logs.replace(1, log(5..45));
+        logs.replace(2, log(9..10));
+        let mut others = Logs::default();
+        others.push(log(7..8));
+        logs.append(&others);
+        assert_eq!(
+            logs.iter().map(<[Bet]>::to_vec).collect::<Vec<_>>(),
+            [log(0..2), log(5..45), log(9..10), log(7..8)]
+        );
+        assert_eq!((logs.len(), logs.get(1), logs.get(4)), (4, Some(&log(5..45)[..]), None));
+        let mut same = Logs::default();
+        [log(0..2), log(5..45), log(9..10), log(7..8)].into_iter().for_each(|one| same.push(one));
+        assert_eq!(logs, same);
+    }
+}

@@ -113,7 +113,36 @@ fn what_breaks_a_rule_or_is_not_plain_is_left_to_the_decoder() {
     assert_eq!(read(&[good.as_bytes(), &vec![b' '; MAX_BYTES]].concat(), &rates()), None);
 }
 
+/// The members of a good event, in the order of the format's table.
+const MEMBERS: [&str; 10] = [
+    r#""id":"e-1""#,
+    r#""tenant_id":"acme""#,
+    r#""customer_id":"c-1""#,
+    r#""type":"bet""#,
+    r#""occurred_at":"2026-03-01T12:00:00Z""#,
+    r#""amount":"12.50""#,
+    r#""currency":"EUR""#,
+    r#""transaction_id":"t-1""#,
+    r#""device":{"id":"d-1"}"#,
+    r#""attributes":{"id":"x"}"#,
+];
+
 proptest! {
+    #[test]
+    fn members_may_stand_in_any_order_and_none_of_them_twice(
+        members in Just(MEMBERS.to_vec()).prop_shuffle(),
+        again in prop::option::of((any::<Index>(), any::<Index>())),
+    ) {
+        let event = format!("{{{}}}", members.join(","));
+        assert!(agrees(event.as_bytes()), "{event}");
+        if let Some((which, to)) = again {
+            let mut members = members;
+            members.insert(to.index(members.len() + 1), MEMBERS[which.index(MEMBERS.len())]);
+            let event = format!("{{{}}}", members.join(", "));
+            assert!(!agrees(event.as_bytes()), "{event}");
+        }
+    }
+
     #[test]
     fn a_line_with_bytes_changed_is_read_alike_or_left(
         more in select(&PLAIN[..]),

@@ -88,3 +88,23 @@ fn settled(behind: &[Position], progress: &Progress) -> Settled {
     }
     whole
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(key: u128) -> Compaction {
+        Compaction { key, read: Vec::new(), kept: Vec::new(), ttl: std::time::Duration::from_secs(60) }
+    }
+
+    #[test]
+    fn a_customer_whose_log_waits_to_be_compacted_is_not_taken_in_again() {
+        let mut compactions = Compactions::default();
+        compactions.add(vec![of(1), of(2), of(1)], Vec::new());
+        assert!(!compactions.takes(1) && !compactions.takes(2) && compactions.takes(3));
+        let waiting: usize = compactions.waiting.iter().map(|(_, waiting)| waiting.len()).sum();
+        assert_eq!(waiting, 2);
+        compactions.add((3..).map(of).take(MOST).collect(), Vec::new());
+        assert!(!compactions.takes(u128::MAX), "there is no more room");
+    }
+}

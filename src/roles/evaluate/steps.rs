@@ -31,7 +31,7 @@ const BETWEEN: usize = 1;
 const GROUPS: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
 const TOGETHER: usize = 6;
-/// Batches of all groups: two of full ones. Each is a megabyte.
+/// Batches of all groups: two of full ones. Each takes half a megabyte.
 const ON_THEIR_WAY: usize = 2 * TOGETHER;
 /// No batch is waited for behind so many bytes to be sent.
 const BYTES_TOGETHER: usize = 1024 * 1024;
@@ -162,10 +162,10 @@ where
     /// Sends what follows from batches, some groups of them side by side, and has them counted and reported.
     async fn send_all(self: Arc<Self>, decided: Receiver<Decided>, progress: Progress) {
         let full = self.settings.batch_size;
-        let room = Arc::new(Semaphore::new(ON_THEIR_WAY));
+        let room = Semaphore::new(ON_THEIR_WAY);
         let groups = stream::unfold(decided, |mut decided| async {
             // Whatever the group will be, there is to be room for it.
-            let mut taken = Arc::clone(&room).acquire_many_owned(TOGETHER as u32).await.ok()?;
+            let mut taken = room.acquire_many(TOGETHER as u32).await.ok()?;
             let group = together(&mut decided, full).await;
             drop(taken.split(TOGETHER - group.len()));
             (!group.is_empty()).then_some(((group, taken), decided))
