@@ -56,7 +56,7 @@ struct Look {
 pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
     let tried = std::env::var("STEPUP_BENCH_WITH").unwrap_or_default();
     let tried = tried.split_whitespace().filter_map(|setting| setting.split_once('='));
-    let environment: Vec<(&str, &str)> = role.environment.iter().copied().chain(tried).collect();
+    let environment: Vec<(&str, &str)> = image().chain(role.environment.iter().copied()).chain(tried).collect();
     let mut processor = stack.run_program(role.program, role.roles, &environment);
     let mut redis = ground.redis.connect();
     let began = Instant::now();
@@ -88,6 +88,12 @@ pub fn run(ground: &Ground, stack: &Stack, role: &Role<'_>) -> CaughtUp {
         memory,
         commands: scrape::sum(&page, "stepup_commands_total"),
     }
+}
+
+/// What the image sets in the environment.
+fn image<'a>() -> impl Iterator<Item = (&'a str, &'a str)> {
+    let lines = include_str!("../../Dockerfile").lines();
+    lines.filter_map(|line| line.strip_prefix("ENV ")?.split_once('='))
 }
 
 /// The first look after the warm-up, and the last before the end; where it all went by too fast, the looks around.
