@@ -4,7 +4,6 @@
 //! its first arrival, a redelivery decides as the first delivery did, and what others append later changes nothing.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
@@ -162,10 +161,8 @@ impl<'a> Open<'a> {
         }
         let mut open = HashMap::with_capacity_and_hasher(asked.len(), HashedAlready::default());
         for (place, bet) in asked.iter().enumerate() {
-            match open.entry((bet.id, bet.arrival)) {
-                Entry::Vacant(vacant) => drop(vacant.insert((place, Vec::new()))),
-                Entry::Occupied(mut known) => known.get_mut().1.push(place),
-            }
+            let asked_again = |(_, again): &mut (usize, Vec<usize>)| again.push(place);
+            open.entry((bet.id, bet.arrival)).and_modify(asked_again).or_insert((place, Vec::new()));
         }
         Self::Many(open)
     }

@@ -107,7 +107,7 @@ impl Metrics {
     /// An event was decided for a trigger in shadow. It counts under [`OfTenant::decisions`] too.
     pub fn shadow_decision(&self, tenant: &TenantId, trigger: Trigger, decision: DecisionName) {
         let tenant = self.0.tenants.of(Some(tenant));
-        tenant.shadow_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {
+        tenant.shadow_decisions.add(decision_cell(trigger, decision), 1, || {
             self.0.shadow_decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
         });
     }
@@ -115,7 +115,7 @@ impl Metrics {
     /// The candidate preferences decided an event.
     pub fn candidate_decision(&self, tenant: &TenantId, trigger: Trigger, decision: DecisionName) {
         let tenant = self.0.tenants.of(Some(tenant));
-        tenant.candidate_decisions.add(cell(trigger, &Decision::NAMES, decision.name()), 1, || {
+        tenant.candidate_decisions.add(decision_cell(trigger, decision), 1, || {
             self.0.candidate_decisions.with_label_values(&[tenant.label.as_str(), trigger.name(), decision.name()])
         });
     }
@@ -338,6 +338,11 @@ impl Metrics {
     pub fn set_preferences_cached(&self, tenants: usize) {
         self.0.preferences_cached.set(whole(tenants));
     }
+}
+
+/// The place of a decision's cell in a grid whose columns are the names of decisions.
+fn decision_cell(trigger: Trigger, decision: DecisionName) -> usize {
+    trigger as usize * Decision::NAMES.len() + decision.place()
 }
 
 /// The place of a trigger's cell in a grid whose columns are `names`. A name that is not among them has none.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::labels::EventResult;
 use super::series::TenantSeries;
-use super::{Metrics, UNKNOWN};
-use crate::domain::decide::{Decision, DecisionName};
+use super::{Metrics, UNKNOWN, decision_cell};
+use crate::domain::decide::DecisionName;
 use crate::domain::ids::TenantId;
 use crate::domain::trigger::{ActivityType, Trigger};
 
@@ -42,7 +42,7 @@ impl OfTenant {
     /// `n` events were decided alike for this trigger.
     pub fn decisions(&self, trigger: Trigger, decision: DecisionName, n: u64) {
         let all = &self.metrics.0;
-        let cell = trigger as usize * Decision::NAMES.len() + decision.place();
+        let cell = decision_cell(trigger, decision);
         all.sums.decision(cell, n);
         self.series.decisions.add(cell, n, || {
             all.decisions.with_label_values(&[self.series.label.as_str(), trigger.name(), decision.name()])

@@ -24,9 +24,7 @@ mod unsent;
 mod windows;
 use cap::Reserved;
 pub use unsent::{Fired, Unsent};
-pub use windows::{
-    Answers, Bets, Customers, Keep, SHARES, Share, Windowed, by_share, record, record_keeping, retain_kept,
-};
+pub use windows::{Answers, Bets, Keep, SHARES, Share, Windowed, by_share, record, record_keeping};
 
 /// An event and the place it came from.
 #[derive(Debug, Clone)]

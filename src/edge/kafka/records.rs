@@ -229,8 +229,13 @@ impl Batch {
         if kept.iter().all(|kept| *kept) {
             return;
         }
-        let (mut of_places, mut of_contents) = (kept.iter(), kept.iter());
-        self.places.retain(|_| of_places.next().copied().unwrap_or(true));
-        self.contents.retain(|_| of_contents.next().copied().unwrap_or(true));
+        retain_kept(&mut self.places, &kept);
+        retain_kept(&mut self.contents, &kept);
     }
+}
+
+/// Keeps those of a list, of records or beside them, whose place is kept.
+pub fn retain_kept<T>(list: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    list.retain(|_| kept.next().copied().unwrap_or(true));
 }

@@ -20,7 +20,7 @@ use crate::roles::walk::Tested;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Made {
     /// The place of the tenant among the batch's.
-    tenant: u32,
+    tenant: usize,
     trigger: Trigger,
     decision: DecisionName,
     has_receipt: bool,
@@ -28,10 +28,12 @@ pub(super) struct Made {
 
 impl Made {
     pub(super) fn of(one: &Tested, recorded: &Recorded, receipts: Receipts) -> Self {
-        // A batch has fewer tenants than records.
-        let tenant = u32::try_from(recorded.tenant_of[one.event]).unwrap_or(u32::MAX);
-        let has_receipt = wanted(receipts, &one.decision);
-        Self { tenant, trigger: one.trigger, decision: one.decision.called(), has_receipt }
+        Self {
+            tenant: recorded.tenant_of[one.event],
+            trigger: one.trigger,
+            decision: one.decision.called(),
+            has_receipt: wanted(receipts, &one.decision),
+        }
     }
 }
 
@@ -44,10 +46,10 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             tenants[*tenant].events(Some(arrival.event.activity.kind()), EventResult::Decided, 1);
         }
         for Made { tenant, trigger, decision, has_receipt } in batch.made.iter().copied() {
-            let place = tenant as usize;
-            tenants[place].decisions(trigger, decision, 1);
-            if batch.settings.shadow.mode(&recorded.tenants[place], trigger) == Mode::Shadow {
-                self.metrics.shadow_decision(&recorded.tenants[place], trigger, decision);
+            tenants[tenant].decisions(trigger, decision, 1);
+            let tenant = &recorded.tenants[tenant];
+            if batch.settings.shadow.mode(tenant, trigger) == Mode::Shadow {
+                self.metrics.shadow_decision(tenant, trigger, decision);
             }
             if has_receipt {
                 self.metrics.receipt(decision);

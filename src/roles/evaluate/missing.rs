@@ -17,6 +17,7 @@ use crate::domain::window::Reach;
 use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::producer::Sink;
+use crate::edge::kafka::records::retain_kept;
 use crate::edge::preferences::{Lookup, PreferencesSource, Unavailable};
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
@@ -183,8 +184,8 @@ impl Recorded {
             true
         });
         if self.arrivals.len() < kept.len() {
-            walk::retain_kept(&mut self.records, &kept);
-            walk::retain_kept(&mut self.tenant_of, &kept);
+            retain_kept(&mut self.records, &kept);
+            retain_kept(&mut self.tenant_of, &kept);
         }
     }
 

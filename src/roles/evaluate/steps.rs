@@ -23,7 +23,7 @@ use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
 use crate::failpoint::{self, Step};
 use crate::roles::hold::GivenUp;
-use crate::roles::walk::{Bets, Customers, Fired, Unsent};
+use crate::roles::walk::{Bets, Fired, Unsent};
 
 /// Batches that wait between two steps: one to go on with. More would only be older when their turn comes.
 const BETWEEN: usize = 1;
@@ -81,7 +81,6 @@ where
         progress: Progress,
         stop: CancellationToken,
     ) {
-        let mut customers = Customers::default();
         loop {
             let batch = tokio::select! {
                 biased;
@@ -94,8 +93,7 @@ where
             if self.look_up(&mut recorded).await.is_err() {
                 return;
             }
-            let bets = Bets::of(&recorded.arrivals, &self.window_settings, self.outlive(), &mut customers);
-            recorded.told = Told::new(bets);
+            recorded.told = Told::new(Bets::of(&recorded.arrivals, &self.window_settings, self.outlive()));
             failpoint::pass(Step::EvaluateLookedUp);
             if read.send(recorded).await.is_err() {
                 return;

@@ -11,6 +11,7 @@ use crate::config::Windows as WindowSettings;
 use crate::domain::preferences::FrequencyBound;
 use crate::domain::window::{self, Bet, HashedAlready, Judged, Reach, Timeliness, WindowRule};
 use crate::edge::StoreError;
+use crate::edge::kafka::records::retain_kept;
 use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
 use crate::wire::window::{bet_id, bucket, customer_key};
 
@@ -64,12 +65,6 @@ impl Windowed {
     }
 }
 
-/// Keeps those of a list whose place is kept.
-pub fn retain_kept<T>(list: &mut Vec<T>, kept: &[bool]) {
-    let mut kept = kept.iter();
-    list.retain(|_| kept.next().copied().unwrap_or(true));
-}
-
 /// What of the windows is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -102,7 +97,7 @@ pub async fn record_keeping<W: Windows>(
     outlive: Duration,
     keep: Keep,
 ) -> Result<Windowed, StoreError> {
-    let bets = Bets::of(arrivals, settings, outlive, &mut Customers::default());
+    let bets = Bets::of(arrivals, settings, outlive);
     let record = async |(share, due): (&Share, Vec<Compaction>)| {
         let asked = !share.customers.is_empty() || !due.is_empty();
         let logs = if asked { windows.record(&share.customers, &due).await? } else { Logs::default() };
@@ -130,9 +125,6 @@ pub fn by_share(compactions: Vec<Compaction>) -> [Vec<Compaction>; SHARES] {
     }
     shares
 }
-
-/// The customers of a batch by their hash: the place of each in its share.
-pub type Customers = HashMap<u128, usize, HashedAlready>;
 
 /// A batch's bets that their tenants want counted.
 #[derive(Debug, Default)]
@@ -162,11 +154,10 @@ pub struct Answers {
 }
 
 impl Bets {
-    /// The bets among the events of a batch. What is `known` of an earlier batch is forgotten, its memory used again.
-    pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration, known: &mut Customers) -> Self {
+    /// The bets among the events of a batch.
+    pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration) -> Self {
         let mut shares = std::array::from_fn(|_| Share::with_room(arrivals.len() / SHARES));
-        known.clear();
-        known.reserve(arrivals.len());
+        let mut known = HashMap::with_capacity_and_hasher(arrivals.len(), HashedAlready::default());
         for (place, arrival) in arrivals.iter().enumerate() {
             let Some(bound) = counted(arrival) else { continue };
             let event = &arrival.event;
