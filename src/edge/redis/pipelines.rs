@@ -71,6 +71,15 @@ pub(super) enum Answer {
     Wanted(usize),
 }
 
+impl Answer {
+    fn place(&self) -> Option<usize> {
+        match self {
+            Self::Checked => None,
+            Self::Wanted(place) => Some(*place),
+        }
+    }
+}
+
 /// Pipelines by bucket; a single server takes all commands in one.
 pub(super) struct Pipelines {
     clustered: bool,
@@ -107,7 +116,7 @@ impl Pipelines {
 
     /// Where a bucket's next command belongs, with what becomes of its answer noted.
     fn lane(&mut self, bucket: u8, answer: Answer) -> &mut Lane {
-        if let Answer::Wanted(place) = answer {
+        if let Some(place) = answer.place() {
             self.wanted = self.wanted.max(place + 1);
         }
         let (room, packed) = (self.room, self.packed);
@@ -159,12 +168,20 @@ impl Pipelines {
 
     /// Sends all pipelines side by side. Gives the wanted answers by their places, or the first failure.
     pub(super) async fn send(self, connection: &Connection) -> Result<Vec<Value>, Failure> {
+        let mut sent = try_join_all(self.lanes.into_values().map(|lane| lane.send(connection))).await?;
+        if let [(answers, values)] = &mut *sent
+            && answers.iter().filter_map(Answer::place).eq(0..self.wanted)
+        {
+            // They stand in their places as they came.
+            let mut answers = answers.iter();
+            values.retain(|_| answers.next().is_some_and(|answer| answer.place().is_some()));
+            return Ok(std::mem::take(values));
+        }
         let mut placed = Vec::new();
         placed.resize_with(self.wanted, || Value::Nil);
-        let sent = self.lanes.into_values().map(|lane| lane.send(connection));
-        for (answers, values) in try_join_all(sent).await? {
+        for (answers, values) in sent {
             for (answer, value) in answers.into_iter().zip(values) {
-                if let Answer::Wanted(place) = answer {
+                if let Some(place) = answer.place() {
                     placed[place] = value;
                 }
             }

@@ -200,13 +200,24 @@ impl Recorded {
 fn tenants_of(arrivals: &[Arrival]) -> (Vec<TenantId>, Vec<usize>) {
     let mut tenants: Vec<&TenantId> = Vec::new();
     let mut places: HashMap<&TenantId, usize> = HashMap::new();
+    // The tenant that was found last of those whose names end alike: mostly it need not be looked up again.
+    let mut found_last = [0; 256];
     let mut tenant_of = Vec::with_capacity(arrivals.len());
     for arrival in arrivals {
         let tenant = &arrival.event.tenant;
-        tenant_of.push(*places.entry(tenant).or_insert_with(|| {
-            tenants.push(tenant);
-            tenants.len() - 1
-        }));
+        let place = &mut found_last[usize::from(end_of(tenant))];
+        if tenants.get(*place) != Some(&tenant) {
+            *place = *places.entry(tenant).or_insert_with(|| {
+                tenants.push(tenant);
+                tenants.len() - 1
+            });
+        }
+        tenant_of.push(*place);
     }
     (tenants.into_iter().cloned().collect(), tenant_of)
+}
+
+/// The last two signs of a name, in one.
+fn end_of(tenant: &TenantId) -> u8 {
+    tenant.as_str().bytes().rev().take(2).fold(0, |end: u8, sign| end.rotate_left(4) ^ sign)
 }

@@ -5,28 +5,30 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::event::Event;
-use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
+use crate::domain::window::HashedAlready;
+use crate::wire::window::customer_key;
+
+/// A customer, by its hash, and a trigger.
+type Whose = (u128, Trigger);
 
 /// An event that fired.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Fired {
-    tenant: TenantId,
-    customer: CustomerId,
-    trigger: Trigger,
+    whose: Whose,
     at: Timestamp,
 }
 
 impl Fired {
     pub fn new(event: &Event, trigger: Trigger) -> Self {
-        Self { tenant: event.tenant.clone(), customer: event.customer.clone(), trigger, at: event.occurred_at }
+        Self { whose: (customer_key(&event.tenant, &event.customer), trigger), at: event.occurred_at }
     }
 }
 
 /// The earliest of each customer and trigger.
 #[derive(Debug, Clone, Default)]
-pub struct Unsent(Option<HashMap<(TenantId, CustomerId, Trigger), Timestamp>>);
+pub struct Unsent(Option<HashMap<Whose, Timestamp, HashedAlready>>);
 
 impl Unsent {
     /// For whoever cannot crash: claims go by their retention.
@@ -36,24 +38,24 @@ impl Unsent {
 
     /// Those of batches that are decided and not acknowledged.
     pub fn of<'a>(fired: impl IntoIterator<Item = &'a Fired>) -> Self {
-        let mut unsent = Self(Some(HashMap::new()));
+        let mut unsent = Self(Some(HashMap::default()));
         for one in fired {
-            unsent.note((&one.tenant, &one.customer, one.trigger), one.at);
+            unsent.note(*one);
         }
         unsent
     }
 
     /// Takes note of an event that may fire, and gives how long the claims before its own must be kept.
     pub(super) fn keeping(&mut self, event: &Event, trigger: Trigger, retention: Duration) -> Duration {
-        let at = event.occurred_at;
-        let earliest = self.note((&event.tenant, &event.customer, trigger), at);
-        let back = earliest.map_or(Duration::ZERO, |earliest| at.since(earliest) + Duration::from_millis(1));
+        let earliest = self.note(Fired::new(event, trigger));
+        let back = |earliest| event.occurred_at.since(earliest) + Duration::from_millis(1);
+        let back = earliest.map_or(Duration::ZERO, back);
         retention.max(back)
     }
 
-    fn note(&mut self, whose: (&TenantId, &CustomerId, Trigger), at: Timestamp) -> Option<Timestamp> {
-        let earliest = self.0.as_mut()?.entry((whose.0.clone(), whose.1.clone(), whose.2)).or_insert(at);
-        *earliest = at.min(*earliest);
+    fn note(&mut self, fired: Fired) -> Option<Timestamp> {
+        let earliest = self.0.as_mut()?.entry(fired.whose).or_insert(fired.at);
+        *earliest = fired.at.min(*earliest);
         Some(*earliest)
     }
 }
@@ -62,7 +64,7 @@ impl Unsent {
 mod tests {
     use super::*;
     use crate::domain::event::Activity;
-    use crate::domain::ids::EventId;
+    use crate::domain::ids::{CustomerId, EventId, TenantId};
     use crate::domain::trigger::ActivityType;
 
     const HOUR: Duration = Duration::from_secs(3_600);

@@ -8,11 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::neighbours::{bring_near, neighbours};
 use crate::edge::marks::Era;
+use crate::wire::window::BET_BYTES;
 
 /// Customers whose log may be known, at 32 bytes each beside the log.
 const PLACES: usize = 1 << 17;
 /// Bytes of all logs together.
 const BYTES: usize = 24 * 1024 * 1024;
+/// A copy that has to be moved is given room for so many bytes more.
+const ROOM: usize = 3 * BET_BYTES;
 /// A longer log is read whenever it is needed.
 const LONGEST: usize = 8 * 1024;
 
@@ -35,15 +38,55 @@ pub(super) struct Shelf {
     era: Option<Era>,
 }
 
+/// A log as it is stored, with room behind it for what is appended next.
+#[derive(Clone, Default)]
+pub(super) struct Log {
+    memory: Box<[u8]>,
+    /// So much of the memory is the log.
+    length: u32,
+}
+
 #[derive(Clone, Default)]
 struct Place {
     /// The half of the hash that does not choose the place.
     tag: u64,
     /// Which of all puts it was.
     put: u32,
-    /// So much of the memory is the log; 0 where nothing is known.
+    /// That of the log; 0 where nothing is known.
     length: u32,
     memory: Box<[u8]>,
+}
+
+impl Log {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.memory.get(..self.length as usize).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Where there is no room, it is moved to where there is some for what comes next, too.
+    pub(super) fn append(&mut self, records: &[u8]) {
+        let begin = self.length as usize;
+        let end = begin + records.len();
+        if end > self.memory.len() {
+            let mut moved = Vec::with_capacity(end + ROOM);
+            moved.extend_from_slice(self.bytes());
+            moved.resize(end + ROOM, 0);
+            self.memory = moved.into_boxed_slice();
+        }
+        self.memory[begin..end].copy_from_slice(records);
+        self.length = u32::try_from(end).unwrap_or_default();
+    }
+}
+
+/// A log that was read, without room behind it.
+impl From<Vec<u8>> for Log {
+    fn from(log: Vec<u8>) -> Self {
+        let length = u32::try_from(log.len()).unwrap_or_default();
+        Self { memory: log.into_boxed_slice(), length }
+    }
 }
 
 impl Place {
@@ -51,11 +94,8 @@ impl Place {
         self.length == 0
     }
 
-    /// Takes the log out, with the room behind it.
-    fn take(&mut self) -> Vec<u8> {
-        let mut log = std::mem::take(&mut self.memory).into_vec();
-        log.truncate(std::mem::take(&mut self.length) as usize);
-        log
+    fn take(&mut self) -> Log {
+        Log { memory: std::mem::take(&mut self.memory), length: std::mem::take(&mut self.length) }
     }
 }
 
@@ -78,24 +118,21 @@ impl Shelf {
     }
 
     /// Takes a copy away; empty where there is none. It is put back once it is known to be true.
-    pub(super) fn take(&mut self, hash: u128) -> Vec<u8> {
+    pub(super) fn take(&mut self, hash: u128) -> Log {
         let (tag, near) = neighbours(hash, PLACES);
         let near = self.places.get_mut(near).unwrap_or_default();
         let known = near.iter_mut().find(|place| place.tag == tag && !place.is_empty());
         let log = known.map(Place::take).unwrap_or_default();
-        self.bytes -= log.capacity();
+        self.bytes -= log.memory.len();
         log
     }
 
     /// Keeps a copy. Where there is no place for it, the one that was put there first gives way.
-    pub(super) fn put(&mut self, hash: u128, mut log: Vec<u8>) {
-        if log.is_empty() || log.len() > LONGEST {
+    pub(super) fn put(&mut self, hash: u128, log: Log) {
+        if log.is_empty() || log.bytes().len() > LONGEST {
             return;
         }
-        let Ok(length) = u32::try_from(log.len()) else { return };
-        // The room behind the log stays: it is not moved whenever it grows.
-        log.resize(log.capacity(), 0);
-        let memory = log.into_boxed_slice();
+        let Log { memory, length } = log;
         if self.places.is_empty() {
             self.places = vec![Place::default(); PLACES];
         }
@@ -113,7 +150,7 @@ impl Shelf {
         while self.bytes > BYTES {
             self.hand = (self.hand + 1) % PLACES;
             if self.hand != first + place {
-                self.bytes -= self.places[self.hand].take().capacity();
+                self.bytes -= self.places[self.hand].take().memory.len();
             }
         }
     }
@@ -125,20 +162,43 @@ mod tests {
 
     use super::*;
 
-    fn log(length: usize) -> Vec<u8> {
-        vec![7; length]
+    fn log(length: usize) -> Log {
+        vec![7; length].into()
+    }
+
+    fn length(log: &Log) -> usize {
+        log.bytes().len()
     }
 
     #[test]
     fn a_copy_is_there_once() {
         let copies = Copies::default();
         let mut shelf = copies.of(None);
-        assert_eq!(shelf.take(7), log(0));
+        assert!(shelf.take(7).is_empty());
         shelf.put(7, log(18));
-        assert_eq!(shelf.take(7 | 1 << 64), log(0), "another key");
-        assert_eq!(shelf.take(7), log(18));
-        assert_eq!(shelf.take(7), log(0));
+        assert!(shelf.take(7 | 1 << 64).is_empty(), "another key");
+        assert_eq!(shelf.take(7).bytes(), [7; 18]);
+        assert!(shelf.take(7).is_empty());
         assert_eq!(shelf.bytes, 0);
+    }
+
+    #[test]
+    fn a_log_grows_by_what_is_appended_wherever_it_lies() {
+        let mut log = Log::default();
+        let mut want = Vec::new();
+        for number in 0..20 {
+            let records = vec![number; BET_BYTES * (1 + usize::from(number % 3))];
+            log.append(&records);
+            want.extend(records);
+            assert_eq!(log.bytes(), want);
+        }
+        let room = log.memory.len() - want.len();
+        assert!(room <= ROOM, "{room} bytes of room");
+        let copies = Copies::default();
+        let mut shelf = copies.of(None);
+        shelf.put(7, log);
+        assert_eq!(shelf.bytes, want.len() + room, "the room counts as well");
+        assert_eq!(shelf.take(7).bytes(), want);
     }
 
     #[test]
@@ -146,8 +206,8 @@ mod tests {
         let copies = Copies::default();
         let era = |number| NonZeroU64::new(number).map(Era);
         copies.of(era(1)).put(7, log(18));
-        assert_eq!(copies.of(era(2)).take(7), log(0));
-        assert_eq!(copies.of(era(1)).take(7), log(0));
+        assert!(copies.of(era(2)).take(7).is_empty());
+        assert!(copies.of(era(1)).take(7).is_empty());
     }
 
     #[test]
@@ -176,6 +236,6 @@ mod tests {
             assert!(shelf.bytes <= BYTES);
         }
         assert_eq!(shelf.bytes, BYTES / LONGEST * LONGEST);
-        assert_eq!(shelf.take(many << 8 | many << 64).len(), LONGEST, "the last one stays");
+        assert_eq!(length(&shelf.take(many << 8 | many << 64)), LONGEST, "the last one stays");
     }
 }

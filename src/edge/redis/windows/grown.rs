@@ -6,21 +6,19 @@ use super::super::failure::{Failure, not_understood};
 use super::super::keys::Keys;
 use super::super::pipelines::{Pipelines, read_places};
 use super::super::replies::bytes_or_nil;
-use super::copies::Shelf;
+use super::copies::{Log, Shelf};
 use super::decoded;
 use super::neighbours::bring_near;
 use crate::edge::windows::{CustomerBets, Logs};
 use crate::wire::window::BET_BYTES;
 
-/// A copy that has to be moved is given room for so many bytes more.
-const ROOM: usize = 3 * BET_BYTES;
 /// Memory comes near in pieces of so many bytes.
 const LINE: usize = 64;
 
 /// One log for each customer of a batch.
 pub(super) struct Grown {
     /// As it is stored; `None` is to be read.
-    logs: Vec<Option<Vec<u8>>>,
+    logs: Vec<Option<Log>>,
     bets: Logs,
 }
 
@@ -40,27 +38,26 @@ impl Grown {
             let log = shelf.take(bets.key);
             (!bets.bets.is_empty() && !log.is_empty()).then_some(log)
         };
-        let logs: Vec<Option<Vec<u8>>> = batch.iter().map(known).collect();
+        let logs: Vec<Option<Log>> = batch.iter().map(known).collect();
         // They are appended to, and read.
-        bring_near(logs.iter().flatten().flat_map(|log| log.iter().step_by(LINE).chain(log.last())).copied());
+        bring_near(
+            logs.iter().flatten().flat_map(|log| log.bytes().iter().step_by(LINE).chain(log.bytes().last())).copied(),
+        );
         Self { logs, bets: Logs::default() }
     }
 
     pub(super) fn append(&mut self, place: usize, records: &[u8]) {
         if let Some(log) = &mut self.logs[place] {
-            if log.capacity() - log.len() < records.len() {
-                log.reserve_exact(records.len() + ROOM);
-            }
-            log.extend_from_slice(records);
+            log.append(records);
         }
     }
 
     /// Reads the bets of those that are known, as they stand if nobody else wrote there.
     pub(super) fn read_known(&mut self) -> Result<(), Failure> {
-        let bets = self.logs.iter().flatten().map(|log| log.len() / BET_BYTES).sum();
+        let bets = self.logs.iter().flatten().map(|log| log.bytes().len() / BET_BYTES).sum();
         self.bets = Logs::with_room(self.logs.len(), bets);
         for log in &self.logs {
-            self.bets.push(decoded(log.as_deref().unwrap_or_default())?);
+            self.bets.push(decoded(log.as_ref().map(Log::bytes).unwrap_or_default())?);
         }
         Ok(())
     }
@@ -82,7 +79,8 @@ impl Grown {
     /// Forgets those that are not as long as the answers to the appends say.
     pub(super) fn believe(&mut self, lengths: &[Value]) {
         for (log, length) in self.logs.iter_mut().zip(lengths) {
-            if log.as_ref().is_some_and(|log| *length != Value::Int(i64::try_from(log.len()).unwrap_or(i64::MAX))) {
+            let grew = |log: &Log| Value::Int(i64::try_from(log.bytes().len()).unwrap_or(i64::MAX));
+            if log.as_ref().is_some_and(|log| *length != grew(log)) {
                 *log = None;
             }
         }
@@ -98,7 +96,7 @@ impl Grown {
         self.bets.make_room(read.iter().map(|(_, log)| log.len() / BET_BYTES).sum());
         for (place, log) in read {
             self.bets.replace(place, decoded(&log)?);
-            self.logs[place] = Some(log);
+            self.logs[place] = Some(log.into());
         }
         Ok(())
     }
