@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::near::Near;
 use super::outage::Outage;
 use super::rate::Lane;
 use super::source::{Fetched, PreferencesSource};
@@ -36,6 +37,7 @@ struct Inner<S> {
     settings: Settings,
     observer: Arc<dyn Observer>,
     slots: Cache<TenantId, Arc<Slot>>,
+    near: Near<Slot>,
     /// The slots that are being read for, also where the cache has let go of them. Locked before a slot's state.
     readings: Mutex<HashMap<TenantId, Arc<Slot>>>,
     /// Tenants that have a copy do not queue behind those that a sender may have made up.
@@ -72,6 +74,7 @@ impl<S: PreferencesSource> PreferencesCache<S> {
             settings,
             observer,
             slots: Cache::builder().max_capacity(settings.max_tenants).time_to_idle(idle).build(),
+            near: Near::before_cache(idle, settings.max_tenants),
             readings: Mutex::default(),
             known: Lane::new(settings.lookups_per_second, AT_ONCE),
             cold: Lane::new(settings.lookups_per_second, AT_ONCE),
@@ -210,11 +213,17 @@ impl<S: PreferencesSource> Inner<S> {
     }
 
     async fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
+        let now = Instant::now();
+        if let Some(slot) = self.near.get(tenant, now) {
+            return slot;
+        }
         let remembered_or_new = async {
             let reading = lock(&self.readings).get(tenant).cloned();
             reading.unwrap_or_else(|| Arc::new(Slot { state: Mutex::default(), landed: watch::Sender::new(()) }))
         };
-        self.slots.get_with_by_ref(tenant, remembered_or_new).await
+        let slot = self.slots.get_with_by_ref(tenant, remembered_or_new).await;
+        self.near.put(tenant, &slot, now);
+        slot
     }
 
     /// A seat in the reading that is under way for the tenant; starts one where the slot wants it. No seat where neither is

@@ -1,10 +1,12 @@
 //! A tenant's preferences: where they are read, and the copies that look-ups are answered from.
 //!
 //! In reading order: what a look-up is told (here), [`source`] and [`http`] (where documents come from), `state` (what is
-//! known of one tenant, without I/O), `rate` (how often a source is asked), [`cache`] (one read at a time for each tenant).
+//! known of one tenant, without I/O), `rate` (how often a source is asked), `near` (what was looked up a moment ago), [`cache`]
+//! (one read at a time for each tenant).
 
 pub mod cache;
 pub mod http;
+mod near;
 mod outage;
 mod rate;
 pub mod source;

@@ -1,0 +1,88 @@
+//! What was looked up a moment ago: it stands before the cache, which need not be asked again for every batch. With many
+//! tenants that was a fifth of what an event costs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lock;
+use crate::domain::ids::TenantId;
+
+/// The cache hears of a tenant that is looked up all the time at least so often, and keeps it for that.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Tenants at the most, at some 50 bytes each.
+const MOST: u64 = 1 << 16;
+
+/// A bounded memory of what belongs to tenants.
+pub(super) struct Near<T> {
+    found: Mutex<HashMap<TenantId, Found<T>>>,
+    lasts: Duration,
+    most: usize,
+}
+
+struct Found<T> {
+    of: Arc<T>,
+    until: Instant,
+}
+
+impl<T> Near<T> {
+    /// Before a cache that holds so many tenants and forgets those that nobody looked up for `idle`.
+    pub(super) fn before_cache(idle: Duration, tenants: u64) -> Self {
+        let most = usize::try_from(tenants.min(MOST)).unwrap_or(usize::MAX);
+        Self { found: Mutex::default(), lasts: LONGEST.min(idle / 4), most }
+    }
+
+    pub(super) fn get(&self, tenant: &TenantId, now: Instant) -> Option<Arc<T>> {
+        let found = lock(&self.found);
+        let found = found.get(tenant).filter(|found| now < found.until)?;
+        Some(Arc::clone(&found.of))
+    }
+
+    /// Keeps what the cache gave. Where there is no room, what has lasted long enough gives way, or else all.
+    pub(super) fn put(&self, tenant: &TenantId, of: &Arc<T>, now: Instant) {
+        let mut found = lock(&self.found);
+        if found.len() >= self.most {
+            found.retain(|_, found| now < found.until);
+        }
+        if found.len() >= self.most {
+            found.clear();
+        }
+        found.insert(tenant.clone(), Found { of: Arc::clone(of), until: now + self.lasts });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(number: u32) -> TenantId {
+        TenantId::new(&format!("tenant-{number}")).unwrap()
+    }
+
+    #[test]
+    fn what_was_found_lasts_a_quarter_of_what_the_cache_remembers_and_a_second_at_the_most() {
+        let now = Instant::now();
+        for (idle, lasts) in [(2_000, 500), (8_000, 1_000), (3_600_000, 1_000)] {
+            let near = Near::before_cache(Duration::from_millis(idle), 10);
+            near.put(&tenant(1), &Arc::new(1), now);
+            let after = |millis| near.get(&tenant(1), now + Duration::from_millis(millis));
+            assert_eq!((after(lasts - 1), after(lasts)), (Some(Arc::new(1)), None), "{idle}");
+            assert_eq!(near.get(&tenant(2), now), None);
+        }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_may_be_and_first_goes_what_is_old() {
+        let (near, now) = (Near::before_cache(Duration::from_secs(60), 3), Instant::now());
+        let put =
+            |number: u32, seconds| near.put(&tenant(number), &Arc::new(number), now + Duration::from_secs(seconds));
+        let is_kept = |number: &u32| near.get(&tenant(*number), now + Duration::from_secs(5)).is_some();
+        let kept = || (0..9).filter(is_kept).collect::<Vec<u32>>();
+        [(0, 0), (1, 0), (2, 5), (3, 5)].into_iter().for_each(|(number, seconds)| put(number, seconds));
+        assert_eq!(kept(), [2, 3]);
+        [(4, 5), (5, 5)].into_iter().for_each(|(number, seconds)| put(number, seconds));
+        assert_eq!(kept(), [5], "all were young");
+    }
+}
