@@ -166,10 +166,6 @@ mod tests {
         vec![7; length].into()
     }
 
-    fn length(log: &Log) -> usize {
-        log.bytes().len()
-    }
-
     #[test]
     fn a_copy_is_there_once() {
         let copies = Copies::default();
@@ -236,6 +232,6 @@ mod tests {
             assert!(shelf.bytes <= BYTES);
         }
         assert_eq!(shelf.bytes, BYTES / LONGEST * LONGEST);
-        assert_eq!(length(&shelf.take(many << 8 | many << 64)), LONGEST, "the last one stays");
+        assert_eq!(shelf.take(many << 8 | many << 64).bytes().len(), LONGEST, "the last one stays");
     }
 }
