@@ -157,7 +157,7 @@ impl<'a> Record<'a> {
         let amount = amount.ok_or_else(|| self.amount.missing())?;
         let dollars = match currency.as_deref() {
             None | Some("USD") => amount.as_usd(),
-            Some(code) => amount.at_rate(rates.get(code).ok_or_else(unknown_currency)?),
+            Some(code) => amount.at_rate(rates.get(code).ok_or_else(|| unknown_currency(code, rates))?),
         };
         Ok(Some(of_dollars(dollars)))
     }
@@ -173,8 +173,17 @@ impl<'a> Record<'a> {
     }
 }
 
-fn unknown_currency() -> Rejection {
-    Rejection { code: RejectCode::UnknownCurrency, error: "currency has no rate in evaluate.rates".to_owned() }
+/// Names the currency, which is three letters here, and some of those that have a rate.
+fn unknown_currency(code: &str, rates: &Rates) -> Rejection {
+    const NAMED: usize = 12;
+    let known: Vec<&str> = std::iter::once("USD").chain(rates.iter().map(|(code, _)| code)).collect();
+    let named = known[..known.len().min(NAMED)].join(", ");
+    let more = match known.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let error = format!("currency {code} has no rate in evaluate.rates; there is one for {named}{more}");
+    Rejection { code: RejectCode::UnknownCurrency, error }
 }
 
 #[cfg(test)]

@@ -293,7 +293,8 @@ fn rules_are_checked_in_the_order_of_the_table() {
 
 #[test]
 fn a_currency_without_a_rate_is_an_error_only_where_an_amount_is_converted() {
-    let unknown = || rejected(RejectCode::UnknownCurrency, "currency has no rate in evaluate.rates");
+    let error = "currency GBP has no rate in evaluate.rates; there is one for USD, EUR";
+    let unknown = || rejected(RejectCode::UnknownCurrency, error);
     for (changes, want) in [
         (vec![("currency", r#""GBP""#)], unknown()),
         (vec![("currency", r#""GBP""#), ("transaction_id", "7"), ("device", "7")], unknown()),
@@ -304,6 +305,19 @@ fn a_currency_without_a_rate_is_an_error_only_where_an_amount_is_converted() {
     ] {
         assert_eq!(short(read(&with(&changes))), want, "{changes:?}");
     }
+}
+
+#[test]
+fn of_many_currencies_that_have_a_rate_some_are_named() {
+    let mut rates = Rates::default();
+    for letter in 'A'..='Z' {
+        rates.set(&format!("X{letter}X"), "1".parse().unwrap()).unwrap();
+    }
+    let event = with(&[("currency", r#""GBP""#)]);
+    let Decoded::Rejected { rejection, .. } = decode(Some(event.as_bytes()), &rates) else { panic!("not rejected") };
+    assert!(
+        rejection.error.ends_with("one for USD, XAX, XBX, XCX, XDX, XEX, XFX, XGX, XHX, XIX, XJX, XKX and 15 more")
+    );
 }
 
 #[test]

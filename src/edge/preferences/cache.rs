@@ -86,7 +86,8 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 
     /// What is known of the tenant. Waits only where there is no fresh copy, and then for one answer of the source.
     pub async fn of(&self, tenant: &TenantId) -> Result<Lookup, Unavailable> {
-        let begun = self.inner.begin(tenant).await;
+        let slot = self.inner.slot(tenant).await;
+        let begun = self.inner.begin(tenant, slot);
         self.inner.answer(tenant, begun).await
     }
 
@@ -111,8 +112,13 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 
     async fn begin_all<'a>(&self, tenants: &'a [TenantId]) -> Vec<(&'a TenantId, Begun)> {
         let mut begun = Vec::with_capacity(tenants.len());
-        for tenant in tenants {
-            begun.push((tenant, self.inner.begin(tenant).await));
+        let near = self.inner.near.of_all(tenants, Instant::now());
+        for (tenant, near) in tenants.iter().zip(near) {
+            let slot = match near {
+                Some(slot) => slot,
+                None => self.inner.slot(tenant).await,
+            };
+            begun.push((tenant, self.inner.begin(tenant, slot)));
         }
         begun
     }
@@ -159,8 +165,7 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 }
 
 impl<S: PreferencesSource> Inner<S> {
-    async fn begin(self: &Arc<Self>, tenant: &TenantId) -> Begun {
-        let slot = self.slot(tenant).await;
+    fn begin(self: &Arc<Self>, tenant: &TenantId, slot: Arc<Slot>) -> Begun {
         loop {
             let judgment = lock(&slot.state).wanted(Instant::now(), &self.settings);
             match judgment {
@@ -213,16 +218,12 @@ impl<S: PreferencesSource> Inner<S> {
     }
 
     async fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
-        let now = Instant::now();
-        if let Some(slot) = self.near.get(tenant, now) {
-            return slot;
-        }
         let remembered_or_new = async {
             let reading = lock(&self.readings).get(tenant).cloned();
             reading.unwrap_or_else(|| Arc::new(Slot { state: Mutex::default(), landed: watch::Sender::new(()) }))
         };
         let slot = self.slots.get_with_by_ref(tenant, remembered_or_new).await;
-        self.near.put(tenant, &slot, now);
+        self.near.put(tenant, &slot, Instant::now());
         slot
     }
 

@@ -34,10 +34,11 @@ impl<T> Near<T> {
         Self { found: Mutex::default(), lasts: LONGEST.min(idle / 4), most }
     }
 
-    pub(super) fn get(&self, tenant: &TenantId, now: Instant) -> Option<Arc<T>> {
+    /// What is known of each of the tenants. All in one go: then memory is not waited for once a tenant.
+    pub(super) fn of_all(&self, tenants: &[TenantId], now: Instant) -> Vec<Option<Arc<T>>> {
         let found = lock(&self.found);
-        let found = found.get(tenant).filter(|found| now < found.until)?;
-        Some(Arc::clone(&found.of))
+        let lasting = |tenant| found.get(tenant).filter(|found| now < found.until);
+        tenants.iter().map(|tenant| Some(Arc::clone(&lasting(tenant)?.of))).collect()
     }
 
     /// Keeps what the cache gave. Where there is no room, what has lasted long enough gives way, or else all.
@@ -67,9 +68,9 @@ mod tests {
         for (idle, lasts) in [(2_000, 500), (8_000, 1_000), (3_600_000, 1_000)] {
             let near = Near::before_cache(Duration::from_millis(idle), 10);
             near.put(&tenant(1), &Arc::new(1), now);
-            let after = |millis| near.get(&tenant(1), now + Duration::from_millis(millis));
-            assert_eq!((after(lasts - 1), after(lasts)), (Some(Arc::new(1)), None), "{idle}");
-            assert_eq!(near.get(&tenant(2), now), None);
+            let after = |millis| near.of_all(&[tenant(2), tenant(1)], now + Duration::from_millis(millis));
+            assert_eq!(after(lasts - 1), [None, Some(Arc::new(1))], "{idle}");
+            assert_eq!(after(lasts), [None, None], "{idle}");
         }
     }
 
@@ -78,8 +79,11 @@ mod tests {
         let (near, now) = (Near::before_cache(Duration::from_secs(60), 3), Instant::now());
         let put =
             |number: u32, seconds| near.put(&tenant(number), &Arc::new(number), now + Duration::from_secs(seconds));
-        let is_kept = |number: &u32| near.get(&tenant(*number), now + Duration::from_secs(5)).is_some();
-        let kept = || (0..9).filter(is_kept).collect::<Vec<u32>>();
+        let all: Vec<TenantId> = (0..9).map(tenant).collect();
+        let kept = || {
+            let near = near.of_all(&all, now + Duration::from_secs(5));
+            near.into_iter().flatten().map(|of| *of).collect::<Vec<u32>>()
+        };
         [(0, 0), (1, 0), (2, 5), (3, 5)].into_iter().for_each(|(number, seconds)| put(number, seconds));
         assert_eq!(kept(), [2, 3]);
         [(4, 5), (5, 5)].into_iter().for_each(|(number, seconds)| put(number, seconds));
