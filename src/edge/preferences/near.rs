@@ -41,14 +41,15 @@ impl<T> Near<T> {
         tenants.iter().map(|tenant| Some(Arc::clone(&lasting(tenant)?.of))).collect()
     }
 
-    /// Keeps what the cache gave. Where there is no room, what has lasted long enough gives way, or else all.
+    /// Keeps what the cache gave. Where there is no room, what has lasted long enough gives way, or all where that is less than
+    /// half: room is not to be made for every tenant anew.
     pub(super) fn put(&self, tenant: &TenantId, of: &Arc<T>, now: Instant) {
         let mut found = lock(&self.found);
         if found.len() >= self.most {
             found.retain(|_, found| now < found.until);
-        }
-        if found.len() >= self.most {
-            found.clear();
+            if found.len() > self.most / 2 {
+                found.clear();
+            }
         }
         found.insert(tenant.clone(), Found { of: Arc::clone(of), until: now + self.lasts });
     }
