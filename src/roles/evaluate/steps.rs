@@ -30,13 +30,13 @@ const BETWEEN: usize = 1;
 /// Groups of batches whose effects are on their way at once. An idle role's groups are single small batches.
 const GROUPS: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
-const TOGETHER: usize = 6;
+const TOGETHER: usize = 12;
 /// Batches of all groups: two of full ones. Each takes half a megabyte.
 const ON_THEIR_WAY: usize = 2 * TOGETHER;
 /// No batch is waited for behind so many bytes to be sent.
 const BYTES_TOGETHER: usize = 1024 * 1024;
 /// How long a full batch waits for those that are on its heels.
-const ON_ITS_HEELS: Duration = Duration::from_millis(20);
+const ON_ITS_HEELS: Duration = Duration::from_millis(50);
 
 impl<W, C, K, S> Evaluate<W, C, K, S>
 where
