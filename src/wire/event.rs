@@ -2,6 +2,7 @@
 
 use super::event_plain;
 use super::json::{self, Field};
+use super::names;
 use crate::domain::event::{Activity, Event};
 use crate::domain::ids::{CustomerId, EventId, TenantId, TransactionId};
 use crate::domain::money::{Amount, Rates, Usd};
@@ -175,14 +176,9 @@ impl<'a> Record<'a> {
 
 /// Names the currency, which is three letters here, and some of those that have a rate.
 fn unknown_currency(code: &str, rates: &Rates) -> Rejection {
-    const NAMED: usize = 12;
     let known: Vec<&str> = std::iter::once("USD").chain(rates.iter().map(|(code, _)| code)).collect();
-    let named = known[..known.len().min(NAMED)].join(", ");
-    let more = match known.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let error = format!("currency {code} has no rate in evaluate.rates; there is one for {named}{more}");
+    let known = names::first_few(&known);
+    let error = format!("currency {code} has no rate in evaluate.rates; there is one for {known}");
     Rejection { code: RejectCode::UnknownCurrency, error }
 }
 

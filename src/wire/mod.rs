@@ -15,6 +15,7 @@ pub mod identity;
 pub mod json;
 pub mod json_writer;
 pub mod line;
+pub mod names;
 pub mod outcome;
 pub mod preferences;
 pub mod preferences_update;

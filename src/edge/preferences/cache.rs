@@ -37,6 +37,7 @@ struct Inner<S> {
     settings: Settings,
     observer: Arc<dyn Observer>,
     slots: Cache<TenantId, Arc<Slot>>,
+    /// Before the slots, for look-ups of many tenants at once.
     near: Near<Slot>,
     /// The slots that are being read for, also where the cache has let go of them. Locked before a slot's state.
     readings: Mutex<HashMap<TenantId, Arc<Slot>>>,
@@ -112,11 +113,16 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 
     async fn begin_all<'a>(&self, tenants: &'a [TenantId]) -> Vec<(&'a TenantId, Begun)> {
         let mut begun = Vec::with_capacity(tenants.len());
-        let near = self.inner.near.of_all(tenants, Instant::now());
+        let now = Instant::now();
+        let near = self.inner.near.of_all(tenants, now);
         for (tenant, near) in tenants.iter().zip(near) {
             let slot = match near {
                 Some(slot) => slot,
-                None => self.inner.slot(tenant).await,
+                None => {
+                    let slot = self.inner.slot(tenant).await;
+                    self.inner.near.put(tenant, &slot, now);
+                    slot
+                }
             };
             begun.push((tenant, self.inner.begin(tenant, slot)));
         }
@@ -222,9 +228,7 @@ impl<S: PreferencesSource> Inner<S> {
             let reading = lock(&self.readings).get(tenant).cloned();
             reading.unwrap_or_else(|| Arc::new(Slot { state: Mutex::default(), landed: watch::Sender::new(()) }))
         };
-        let slot = self.slots.get_with_by_ref(tenant, remembered_or_new).await;
-        self.near.put(tenant, &slot, Instant::now());
-        slot
+        self.slots.get_with_by_ref(tenant, remembered_or_new).await
     }
 
     /// A seat in the reading that is under way for the tenant; starts one where the slot wants it. No seat where neither is

@@ -26,9 +26,11 @@ impl Fired {
     }
 }
 
+type Earliest = HashMap<Whose, Timestamp, HashedAlready>;
+
 /// The earliest of each customer and trigger.
 #[derive(Debug, Clone, Default)]
-pub struct Unsent(Option<HashMap<Whose, Timestamp, HashedAlready>>);
+pub struct Unsent(Option<Earliest>);
 
 impl Unsent {
     /// For whoever cannot crash: claims go by their retention.
@@ -38,26 +40,26 @@ impl Unsent {
 
     /// Those of batches that are decided and not acknowledged.
     pub fn of<'a>(fired: impl IntoIterator<Item = &'a Fired>) -> Self {
-        let mut unsent = Self(Some(HashMap::default()));
+        let mut earliest = Earliest::default();
         for one in fired {
-            unsent.note(*one);
+            note(&mut earliest, *one);
         }
-        unsent
+        Self(Some(earliest))
     }
 
     /// Takes note of an event that may fire, and gives how long the claims before its own must be kept.
     pub(super) fn keeping(&mut self, event: &Event, trigger: Trigger, retention: Duration) -> Duration {
-        let earliest = self.note(Fired::new(event, trigger));
-        let back = |earliest| event.occurred_at.since(earliest) + Duration::from_millis(1);
-        let back = earliest.map_or(Duration::ZERO, back);
-        retention.max(back)
+        let Some(earliest) = &mut self.0 else { return retention };
+        let earliest = note(earliest, Fired::new(event, trigger));
+        retention.max(event.occurred_at.since(earliest) + Duration::from_millis(1))
     }
+}
 
-    fn note(&mut self, fired: Fired) -> Option<Timestamp> {
-        let earliest = self.0.as_mut()?.entry(fired.whose).or_insert(fired.at);
-        *earliest = fired.at.min(*earliest);
-        Some(*earliest)
-    }
+/// Gives the earliest that there is then.
+fn note(earliest: &mut Earliest, fired: Fired) -> Timestamp {
+    let earliest = earliest.entry(fired.whose).or_insert(fired.at);
+    *earliest = fired.at.min(*earliest);
+    *earliest
 }
 
 #[cfg(test)]

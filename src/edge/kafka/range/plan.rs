@@ -13,11 +13,10 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::{RangeContext, RangeError};
 use crate::domain::time::Timestamp;
+use crate::wire::names::first_few;
 
 /// How long one question to the brokers may take.
 pub(super) const QUESTION: Duration = Duration::from_secs(15);
-/// So many topics are named where the one that was asked for is not there.
-const NAMED: usize = 12;
 
 /// Where a range begins or ends in each partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,11 +121,7 @@ fn topics(consumer: &BaseConsumer<RangeContext>) -> String {
     let mut names: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
     names.retain(|name| !name.starts_with("__"));
     names.sort_unstable();
-    match names.len() {
-        0 => "no topics that we may see".to_owned(),
-        count if count > NAMED => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
-        _ => names.join(", "),
-    }
+    if names.is_empty() { "no topics that we may see".to_owned() } else { first_few(&names) }
 }
 
 fn check_partitions(topic: &str, there: &[i32], bound: &Bound) -> Result<(), RangeError> {

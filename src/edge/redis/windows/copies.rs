@@ -46,6 +46,7 @@ pub(super) struct Log {
     length: u32,
 }
 
+/// A log and whose it is. The log's parts stand among the others, so that two places fill a line of memory.
 #[derive(Clone, Default)]
 struct Place {
     /// The half of the hash that does not choose the place.

@@ -78,9 +78,9 @@ impl Grown {
 
     /// Forgets those that are not as long as the answers to the appends say.
     pub(super) fn believe(&mut self, lengths: &[Value]) {
+        let ours = |log: &Log| Value::Int(i64::try_from(log.bytes().len()).unwrap_or(i64::MAX));
         for (log, length) in self.logs.iter_mut().zip(lengths) {
-            let grew = |log: &Log| Value::Int(i64::try_from(log.bytes().len()).unwrap_or(i64::MAX));
-            if log.as_ref().is_some_and(|log| *length != grew(log)) {
+            if log.as_ref().is_some_and(|log| *length != ours(log)) {
                 *log = None;
             }
         }
