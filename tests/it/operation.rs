@@ -39,6 +39,25 @@ fn redis_that_hangs_holds_the_role_and_nothing_is_lost_or_counted_wrong() {
 }
 
 #[test]
+fn an_idle_process_says_that_its_redis_went_away_and_that_it_is_there_again() {
+    let mut redis = RedisServer::start();
+    let stack = Stack::on("idle", 1, &[("acme", ON)], kafka(), &redis.url());
+    let processor = stack.run("evaluate,dispatch");
+    processor.until_ready();
+    redis.kill();
+    let ready = wait_for(PATIENCE, "both roles say so", || match processor.page("/readyz") {
+        Err(page) if page.contains("evaluate") && page.contains("dispatch") => Ok(page),
+        other => Err(format!("{other:?}")),
+    });
+    assert!(ready.starts_with("503") && ready.contains("redis"), "{ready}");
+    assert_eq!(processor.metric("stepup_held", &[]), 0.0, "nothing waits for it");
+    redis.restart_empty();
+    processor.until_ready();
+    stack.produce(&change("after"));
+    assert_eq!(stack.outcomes(1).len(), 1);
+}
+
+#[test]
 fn a_redis_that_is_missing_at_start_is_waited_for() {
     let mut redis = RedisServer::start();
     redis.kill();

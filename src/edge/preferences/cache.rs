@@ -17,6 +17,7 @@ use super::source::{Fetched, PreferencesSource};
 use super::state::{Condition, Held, Judgment, State, Told};
 use super::{Lookup, Observer, Remembered, Settings, Unavailable, lock};
 use crate::domain::ids::TenantId;
+use crate::domain::preferences::Preferences;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 
@@ -37,8 +38,8 @@ struct Inner<S> {
     settings: Settings,
     observer: Arc<dyn Observer>,
     slots: Cache<TenantId, Arc<Slot>>,
-    /// Before the slots, for look-ups of many tenants at once.
-    near: Near<Slot>,
+    /// Before the slots, those copies that only the next answer can change. It is changed under the lock of a slot's state.
+    near: Near<Preferences>,
     /// The slots that are being read for, also where the cache has let go of them. Locked before a slot's state.
     readings: Mutex<HashMap<TenantId, Arc<Slot>>>,
     /// Tenants that have a copy do not queue behind those that a sender may have made up.
@@ -87,8 +88,11 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 
     /// What is known of the tenant. Waits only where there is no fresh copy, and then for one answer of the source.
     pub async fn of(&self, tenant: &TenantId) -> Result<Lookup, Unavailable> {
-        let slot = self.inner.slot(tenant).await;
-        let begun = self.inner.begin(tenant, slot);
+        if let Some(known) = self.inner.near.of(tenant, Instant::now()) {
+            self.inner.observer.hit();
+            return Ok(Lookup::Known(known));
+        }
+        let begun = self.inner.begin(tenant).await;
         self.inner.answer(tenant, begun).await
     }
 
@@ -112,19 +116,17 @@ impl<S: PreferencesSource> PreferencesCache<S> {
     }
 
     async fn begin_all<'a>(&self, tenants: &'a [TenantId]) -> Vec<(&'a TenantId, Begun)> {
+        let near = self.inner.near.of_all(tenants, Instant::now());
         let mut begun = Vec::with_capacity(tenants.len());
-        let now = Instant::now();
-        let near = self.inner.near.of_all(tenants, now);
         for (tenant, near) in tenants.iter().zip(near) {
-            let slot = match near {
-                Some(slot) => slot,
-                None => {
-                    let slot = self.inner.slot(tenant).await;
-                    self.inner.near.put(tenant, &slot, now);
-                    slot
+            let one = match near {
+                Some(known) => {
+                    self.inner.observer.hit();
+                    Begun::Done(Ok(Lookup::Known(known)))
                 }
+                None => self.inner.begin(tenant).await,
             };
-            begun.push((tenant, self.inner.begin(tenant, slot)));
+            begun.push((tenant, one));
         }
         begun
     }
@@ -136,7 +138,11 @@ impl<S: PreferencesSource> PreferencesCache<S> {
         let Some(slot) = self.inner.slots.get(tenant).await else { return };
         // What was asked for before this machine's clock began was asked for after nothing that is remembered.
         let Some(since) = Instant::now().checked_sub(age_on_the_wall(since)) else { return };
-        lock(&slot.state).doubt(since);
+        {
+            let mut state = lock(&slot.state);
+            state.doubt(since);
+            self.inner.near.forget(tenant);
+        }
         self.inner.board(tenant, &slot);
     }
 
@@ -158,7 +164,9 @@ impl<S: PreferencesSource> PreferencesCache<S> {
     }
 
     /// How many tenants are remembered.
-    pub fn remembered(&self) -> usize {
+    pub async fn remembered(&self) -> usize {
+        // The cache counts what it holds when it tidies up.
+        self.inner.slots.run_pending_tasks().await;
         usize::try_from(self.inner.slots.entry_count()).unwrap_or(usize::MAX)
     }
 
@@ -171,10 +179,10 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 }
 
 impl<S: PreferencesSource> Inner<S> {
-    fn begin(self: &Arc<Self>, tenant: &TenantId, slot: Arc<Slot>) -> Begun {
+    async fn begin(self: &Arc<Self>, tenant: &TenantId) -> Begun {
+        let slot = self.slot(tenant).await;
         loop {
-            let judgment = lock(&slot.state).wanted(Instant::now(), &self.settings);
-            match judgment {
+            match self.judge(tenant, &slot) {
                 Judgment::Tell { told, read_again } => {
                     if read_again {
                         self.board(tenant, &slot);
@@ -195,6 +203,17 @@ impl<S: PreferencesSource> Inner<S> {
                 }
             }
         }
+    }
+
+    fn judge(&self, tenant: &TenantId, slot: &Slot) -> Judgment {
+        let (now, mut state) = (Instant::now(), lock(&slot.state));
+        let judgment = state.wanted(now, &self.settings);
+        if let Some((known, until)) = state.known_until(&self.settings)
+            && now < until
+        {
+            self.near.put(tenant, known, now, until);
+        }
+        judgment
     }
 
     async fn answer(&self, tenant: &TenantId, begun: Begun) -> Result<Lookup, Unavailable> {
@@ -317,6 +336,7 @@ impl<S> Landing<'_, S> {
             let mut state = lock(&self.slot.state);
             let before = state.condition();
             state.settle(fetched, asked_at, Instant::now());
+            self.inner.near.forget(self.tenant);
             (before, state.condition())
         };
         if before == after {

@@ -1,5 +1,5 @@
-//! What was looked up a moment ago: it stands before the cache, which need not be asked again for every batch. With ten
-//! thousand tenants that was a fifth of our CPU (docs/speed.md).
+//! What was looked up a moment ago and only the source's next answer can change: it stands before the cache, which need not
+//! be asked again for every batch. With ten thousand tenants that was a fifth of our CPU (docs/speed.md).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use super::lock;
 use crate::domain::ids::TenantId;
+use crate::edge::prefetch::bring_near;
 
 /// The cache hears of a tenant that is looked up all the time at least so often, and keeps it for that.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Tenants at the most, at some 50 bytes each.
-const MOST: u64 = 1 << 16;
+const MOST: u64 = 1 << 17;
 
 /// A bounded memory of what belongs to tenants. It keeps nothing alive: what the cache lets go of is gone from here, too.
 pub(super) struct Near<T> {
@@ -34,16 +35,22 @@ impl<T> Near<T> {
         Self { found: Mutex::default(), lasts: LONGEST.min(idle / 4), most }
     }
 
+    /// What is known of a tenant.
+    pub(super) fn of(&self, tenant: &TenantId, now: Instant) -> Option<Arc<T>> {
+        lasting(lock(&self.found).get(tenant), now)?.upgrade()
+    }
+
     /// What is known of each of the tenants. All in one go: then memory is not waited for once a tenant.
     pub(super) fn of_all(&self, tenants: &[TenantId], now: Instant) -> Vec<Option<Arc<T>>> {
         let found = lock(&self.found);
-        let lasting = |tenant| found.get(tenant).filter(|found| now < found.until);
-        tenants.iter().map(|tenant| lasting(tenant)?.of.upgrade()).collect()
+        let lasting: Vec<_> = tenants.iter().map(|tenant| lasting(found.get(tenant), now)).collect();
+        bring_near(lasting.iter().flatten().map(|of| of.strong_count() as u64));
+        lasting.into_iter().map(|of| of?.upgrade()).collect()
     }
 
-    /// Keeps what the cache gave. Where there is no room, what has lasted long enough gives way, or all where that is less than
-    /// half: room is not to be made for every tenant anew.
-    pub(super) fn put(&self, tenant: &TenantId, of: &Arc<T>, now: Instant) {
+    /// Keeps what is known until then, or for as long as may be. Where there is no room, what has lasted long enough gives way,
+    /// or all where that is less than half: room is not to be made for every tenant anew.
+    pub(super) fn put(&self, tenant: &TenantId, of: &Arc<T>, now: Instant, until: Instant) {
         let mut found = lock(&self.found);
         if found.len() >= self.most {
             found.retain(|_, found| now < found.until);
@@ -51,55 +58,74 @@ impl<T> Near<T> {
                 found.clear();
             }
         }
-        found.insert(tenant.clone(), Found { of: Arc::downgrade(of), until: now + self.lasts });
+        found.insert(tenant.clone(), Found { of: Arc::downgrade(of), until: until.min(now + self.lasts) });
     }
+
+    /// Something else is known of the tenant now, or doubted.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        lock(&self.found).remove(tenant);
+    }
+}
+
+fn lasting<T>(found: Option<&Found<T>>, now: Instant) -> Option<&Weak<T>> {
+    found.filter(|found| now < found.until).map(|found| &found.of)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_secs(3_600);
+
     fn tenant(number: u32) -> TenantId {
         TenantId::new(&format!("tenant-{number}")).unwrap()
     }
 
     #[test]
-    fn what_was_found_lasts_a_quarter_of_what_the_cache_remembers_and_a_second_at_the_most() {
+    fn what_was_found_lasts_until_its_end_or_a_quarter_of_what_the_cache_remembers_and_five_seconds_at_the_most() {
         let now = Instant::now();
-        for (idle, lasts) in [(2_000, 500), (8_000, 1_000), (3_600_000, 1_000)] {
+        for (idle, end, lasts) in
+            [(2_000, 60_000, 500), (40_000, 60_000, 5_000), (3_600_000, 60_000, 5_000), (3_600_000, 700, 700)]
+        {
             let near = Near::before_cache(Duration::from_millis(idle), 10);
             let one = Arc::new(1);
-            near.put(&tenant(1), &one, now);
-            let after = |millis| near.of_all(&[tenant(2), tenant(1)], now + Duration::from_millis(millis));
-            assert_eq!(after(lasts - 1), [None, Some(Arc::new(1))], "{idle}");
-            assert_eq!(after(lasts), [None, None], "{idle}");
+            near.put(&tenant(1), &one, now, now + Duration::from_millis(end));
+            let after = |millis| now + Duration::from_millis(millis);
+            for (at, want) in [(after(lasts - 1), Some(1)), (after(lasts), None)] {
+                let want = want.map(Arc::new);
+                assert_eq!(near.of(&tenant(1), at), want, "{idle} {end}");
+                assert_eq!(near.of_all(&[tenant(2), tenant(1)], at), [None, want], "{idle} {end}");
+            }
         }
     }
 
     #[test]
     fn no_more_is_kept_than_may_be_and_first_goes_what_is_old() {
-        let (near, now) = (Near::before_cache(Duration::from_secs(60), 3), Instant::now());
+        let (near, now) = (Near::before_cache(HOUR, 3), Instant::now());
         let numbers: Vec<Arc<u32>> = (0..9).map(Arc::new).collect();
         let put = |number: u32, seconds| {
-            near.put(&tenant(number), &numbers[number as usize], now + Duration::from_secs(seconds));
+            let at = now + Duration::from_secs(seconds);
+            near.put(&tenant(number), &numbers[number as usize], at, at + HOUR);
         };
         let all: Vec<TenantId> = (0..9).map(tenant).collect();
         let kept = || {
-            let near = near.of_all(&all, now + Duration::from_secs(5));
+            let near = near.of_all(&all, now + Duration::from_secs(9));
             near.into_iter().flatten().map(|of| *of).collect::<Vec<u32>>()
         };
-        [(0, 0), (1, 0), (2, 5), (3, 5)].into_iter().for_each(|(number, seconds)| put(number, seconds));
+        [(0, 0), (1, 0), (2, 9), (3, 9)].into_iter().for_each(|(number, seconds)| put(number, seconds));
         assert_eq!(kept(), [2, 3]);
-        [(4, 5), (5, 5)].into_iter().for_each(|(number, seconds)| put(number, seconds));
+        [(4, 9), (5, 9)].into_iter().for_each(|(number, seconds)| put(number, seconds));
         assert_eq!(kept(), [5], "all were young");
     }
 
     #[test]
-    fn what_the_cache_lets_go_of_is_not_kept() {
-        let (near, now) = (Near::before_cache(Duration::from_secs(60), 3), Instant::now());
-        let one = Arc::new(1);
-        near.put(&tenant(1), &one, now);
+    fn what_the_cache_lets_go_of_or_takes_back_is_not_kept() {
+        let (near, now) = (Near::before_cache(HOUR, 3), Instant::now());
+        let (one, two) = (Arc::new(1), Arc::new(2));
+        near.put(&tenant(1), &one, now, now + HOUR);
+        near.put(&tenant(2), &two, now, now + HOUR);
         drop(one);
-        assert_eq!(near.of_all(&[tenant(1)], now), [None]);
+        near.forget(&tenant(2));
+        assert_eq!(near.of_all(&[tenant(1), tenant(2)], now), [None, None]);
     }
 }

@@ -12,6 +12,9 @@ use crate::domain::preferences::Preferences;
 /// A source that failed for a tenant is not asked for it again sooner; nor is a copy doubted more often.
 const BREATH: Duration = Duration::from_secs(1);
 
+/// An answer is asked for again, in the background, after this part of its TTL.
+const AHEAD: f64 = 0.8;
+
 /// All that is known of one tenant.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -179,6 +182,14 @@ impl State {
         (now.duration_since(wanted_at) <= lately).then(|| now.duration_since(copy.asked_at))
     }
 
+    /// The copy, and until when only the source's next answer can change what is told; nothing where it is not told as it
+    /// is, or is to be read again.
+    pub(super) fn known_until(&self, settings: &Settings) -> Option<(&Arc<Preferences>, Instant)> {
+        let (answer, copy) = (self.answer.as_ref()?, self.copy.as_ref()?);
+        let is_doubtful = self.failure.is_some() || self.is_doubted() || !matches!(answer.said, Said::Document);
+        (!is_doubtful).then(|| (&copy.preferences, answer.asked_at + settings.ttl.mul_f64(AHEAD)))
+    }
+
     /// For a page: the age, the copy's version and a word for the state. Nothing while the first reading is under way.
     pub(super) fn glance(&self, now: Instant, settings: &Settings) -> Option<(Duration, Option<String>, &'static str)> {
         let copy = self.copy.as_ref();
@@ -202,7 +213,7 @@ impl State {
         if let Some(answer) = &self.answer {
             let age = now.duration_since(answer.asked_at);
             if age < settings.ttl {
-                let ahead = age >= settings.ttl.mul_f64(0.8) || self.doubt_is_due(now);
+                let ahead = age >= settings.ttl.mul_f64(AHEAD) || self.doubt_is_due(now);
                 return Judgment::Tell { told: self.tell(answer, now, settings), read_again: ahead && may_ask };
             }
         }

@@ -6,8 +6,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::neighbours::{bring_near, neighbours};
+use super::neighbours::neighbours;
 use crate::edge::marks::Era;
+use crate::edge::prefetch::bring_near;
 use crate::wire::window::BET_BYTES;
 
 /// Customers whose log may be known, at 32 bytes each beside the log.

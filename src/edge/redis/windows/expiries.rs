@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::longer;
-use super::neighbours::{bring_near, neighbours};
+use super::neighbours::neighbours;
+use crate::edge::prefetch::bring_near;
 use crate::edge::windows::CustomerBets;
 
 /// Customers remembered, at 16 bytes each; memory is taken as they come.

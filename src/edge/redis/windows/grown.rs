@@ -8,7 +8,7 @@ use super::super::pipelines::{Pipelines, read_places};
 use super::super::replies::bytes_or_nil;
 use super::copies::{Log, Shelf};
 use super::decoded;
-use super::neighbours::bring_near;
+use crate::edge::prefetch::bring_near;
 use crate::edge::windows::{CustomerBets, Logs};
 use crate::wire::window::BET_BYTES;
 

@@ -5,12 +5,6 @@ use std::ops::Range;
 /// A hash may lie in one of so many neighbouring places.
 const NEIGHBOURS: usize = 4;
 
-/// Reads a word of each of many places in turn, going on by none of them. They lie anywhere in memory: so all of them are
-/// waited for at once, where a look-up would wait for each before it knows where to go on.
-pub(super) fn bring_near<W: Into<u64>>(words: impl Iterator<Item = W>) {
-    std::hint::black_box(words.fold(0, |read, word| read ^ word.into()));
-}
-
 /// The half of a hash by which it is known, and the places that the other half chooses of so many.
 #[allow(clippy::cast_possible_truncation, reason = "halves of a hash")]
 pub(super) fn neighbours(hash: u128, places: usize) -> (u64, Range<usize>) {
