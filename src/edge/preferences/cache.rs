@@ -38,7 +38,8 @@ struct Inner<S> {
     settings: Settings,
     observer: Arc<dyn Observer>,
     slots: Cache<TenantId, Arc<Slot>>,
-    /// Before the slots, those copies that only the next answer can change. It is changed under the lock of a slot's state.
+    /// Before the slots, those copies that nobody reads again yet. Changed under the lock of a slot's state: so none is here
+    /// that is being read again.
     near: Near<Preferences>,
     /// The slots that are being read for, also where the cache has let go of them. Locked before a slot's state.
     readings: Mutex<HashMap<TenantId, Arc<Slot>>>,
@@ -336,7 +337,6 @@ impl<S> Landing<'_, S> {
             let mut state = lock(&self.slot.state);
             let before = state.condition();
             state.settle(fetched, asked_at, Instant::now());
-            self.inner.near.forget(self.tenant);
             (before, state.condition())
         };
         if before == after {

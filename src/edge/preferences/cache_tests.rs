@@ -341,6 +341,39 @@ async fn a_doubt_reads_again_at_once_only_what_is_older() {
     assert!((5..=15).contains(&source.times_asked()), "{}", source.times_asked());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_doubted_or_cannot_be_read_any_more_is_not_told_as_it_was_a_moment_ago() {
+    let source = Scripted::new(Duration::ZERO);
+    let observer = Arc::new(Counts::default());
+    let cache = PreferencesCache::new(Arc::clone(&source), SETTINGS, Arc::clone(&observer) as Arc<dyn Observer>);
+    let acme = [tenant("acme")];
+    let look_up = || async { short(Ok(cache.of_all(&acme).await.unwrap().remove(0))) };
+    source.answer("acme", "v1");
+    assert_eq!(look_up().await, "v1");
+
+    let doubted = async |answer, after| {
+        source.answer("acme", answer);
+        sleep(Duration::from_millis(after)).await;
+        cache.doubt(&acme[0], wall_clock()).await;
+    };
+    doubted("v2", 1).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(look_up().await, "v2");
+
+    // A second doubt within the second waits for it, and then for whoever looks up first.
+    doubted("v3", 1).await;
+    assert_eq!(look_up().await, "v2");
+    sleep(Duration::from_millis(1_001)).await;
+    assert_eq!((look_up().await.as_str(), source.times_asked()), ("v2", 2));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!((look_up().await.as_str(), source.times_asked()), ("v3", 3));
+
+    doubted("bad", 1_001).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(look_up().await, "v3");
+    assert_eq!(observer.stale.load(Ordering::Relaxed), 1, "told as what the source did not confirm");
+}
+
 fn wall_clock() -> Timestamp {
     clock::now()
 }

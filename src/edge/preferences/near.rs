@@ -1,5 +1,5 @@
-//! What was looked up a moment ago and only the source's next answer can change: it stands before the cache, which need not
-//! be asked again for every batch. With ten thousand tenants that was a fifth of our CPU (docs/speed.md).
+//! What was looked up a moment ago and is not to be read again yet: it stands before the cache, which need not be asked again
+//! for every batch. With ten thousand tenants that was a fifth of our CPU (docs/speed.md).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -61,7 +61,7 @@ impl<T> Near<T> {
         found.insert(tenant.clone(), Found { of: Arc::downgrade(of), until: until.min(now + self.lasts) });
     }
 
-    /// Something else is known of the tenant now, or doubted.
+    /// What is known of the tenant is to be read again.
     pub(super) fn forget(&self, tenant: &TenantId) {
         lock(&self.found).remove(tenant);
     }

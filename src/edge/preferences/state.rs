@@ -182,8 +182,7 @@ impl State {
         (now.duration_since(wanted_at) <= lately).then(|| now.duration_since(copy.asked_at))
     }
 
-    /// The copy, and until when only the source's next answer can change what is told; nothing where it is not told as it
-    /// is, or is to be read again.
+    /// The copy, and until when it is told as it is and not read again; nothing where one of both is over.
     pub(super) fn known_until(&self, settings: &Settings) -> Option<(&Arc<Preferences>, Instant)> {
         let (answer, copy) = (self.answer.as_ref()?, self.copy.as_ref()?);
         let is_doubtful = self.failure.is_some() || self.is_doubted() || !matches!(answer.said, Said::Document);
