@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "modules of a test binary share by being public")]
 
+mod again;
 mod architecture;
 mod audit;
 mod backtest;

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, FutureProducer, FutureRecord, Producer as _, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use stepup::edge::kafka::Connection;
 use stepup::edge::kafka::headers::Headers;
@@ -19,7 +17,7 @@ use stepup::edge::kafka::range::{Bound, Next, RangeReader, RangeSettings, Span};
 use stepup::edge::recording::Recording;
 use tempfile::TempDir;
 
-use crate::services::{StepupProcess, block_on, create_topic, directory, kafka, unique, wait_for};
+use crate::services::{StepupProcess, block_on, create_topic, delete_records, directory, kafka, unique, wait_for};
 use crate::stack::PATIENCE;
 
 /// 2026-03-01T12:00:00Z.
@@ -301,12 +299,7 @@ fn offsets_that_are_gone_are_told() {
     let topic = Topic::new("gone", 1);
     let payloads: Vec<_> = (0..2_000).map(|number| format!("\"{number:0>1000}\"")).collect();
     topic.produce(&payloads.iter().map(|text| (0, NOON, Some(text.as_str()))).collect::<Vec<_>>());
-    let delete_before = |offset| {
-        let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", kafka()).create().unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&topic.name, 0, Offset::Offset(offset)).unwrap();
-        block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
-    };
+    let delete_before = |offset| delete_records(kafka(), &topic.name, 0, offset);
     delete_before(10);
     // Before it begins, and while it reads.
     let run = topic.record("a", &["--from", "0:4", "--to", "0:12"]);

@@ -88,6 +88,12 @@ impl OffsetTracker {
         self.sent = self.confirmed;
     }
 
+    /// The position was one in a log that is no more, and what may be at hand is of that: it is taken back to where the log
+    /// begins now, and that is committed.
+    pub fn back_to(&mut self, first: i64) {
+        *self = Self::pinned(Some(first));
+    }
+
     /// Whether the record at `offset` is behind the committed position.
     pub fn is_committed(&self, offset: i64) -> bool {
         self.confirmed.is_some_and(|next| offset < next)
@@ -139,6 +145,17 @@ mod tests {
         tracker.abandon(3);
         assert_eq!(tracker.open(), 0);
         assert_eq!(tracker.to_commit(), Some(1));
+    }
+
+    #[test]
+    fn a_position_that_is_taken_back_is_committed_whatever_is_finished_after_it() {
+        let mut tracker = OffsetTracker::starting_at(Some(50));
+        tracker.begin(50);
+        tracker.back_to(0);
+        tracker.finish(50);
+        assert_eq!((tracker.to_commit(), tracker.open()), (Some(0), 0));
+        tracker.commit_failed();
+        assert_eq!(tracker.to_commit(), Some(0));
     }
 
     #[test]

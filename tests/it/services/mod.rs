@@ -18,7 +18,10 @@ pub use self::kafka::{Broker, Layout, Secure, kafka};
 pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
 pub use self::tls::{Authority, Identity, TlsFront, Valid};
-pub use self::topics::{Record, add_partitions, create_topic, create_topic_with, produce, produce_to, read_all};
+pub use self::topics::{
+    Record, add_partitions, create_topic, create_topic_with, delete_records, delete_topic, produce, produce_to,
+    read_all,
+};
 
 /// Long enough for a JVM to start on a busy machine with two cores.
 pub const STARTUP: Duration = Duration::from_secs(120);

@@ -69,6 +69,28 @@ pub fn add_partitions(brokers: &str, name: &str, partitions: usize) {
     }
 }
 
+/// Deletes a topic, and waits until the brokers know nothing of it.
+pub fn delete_topic(brokers: &str, name: &str) {
+    let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+    for answer in block_on(admin.delete_topics(&[name], &options)).expect("the broker answers") {
+        answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} is not deleted: {code}"));
+    }
+    wait_for(PATIENCE, "the topic is gone", || {
+        let metadata = admin.inner().fetch_metadata(None, PATIENCE).map_err(|error| error.to_string())?;
+        if metadata.topics().iter().any(|topic| topic.name() == name) { Err("it is there".to_owned()) } else { Ok(()) }
+    });
+}
+
+/// Deletes the records of a partition that stand before an offset.
+pub fn delete_records(brokers: &str, topic: &str, partition: i32, before: i64) {
+    let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+    let done = block_on(admin.delete_records(&list, &AdminOptions::new())).expect("the broker answers");
+    done.elements().iter().for_each(|element| element.error().expect("the records are deleted"));
+}
+
 /// Writes records with these keys and payloads in their order, and waits for the acknowledgements. Gives back where
 /// each stands: its partition and offset.
 pub fn produce(brokers: &str, topic: &str, records: &[(impl AsRef<[u8]>, impl AsRef<[u8]>)]) -> Vec<(i32, i64)> {

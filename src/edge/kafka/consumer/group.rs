@@ -279,6 +279,15 @@ impl Group {
         }
     }
 
+    /// The log of a partition was replaced by another one: as long as the partition is ours nothing of it counts any more, and
+    /// whoever reads it next begins where it begins.
+    pub(super) fn back_to(&self, topic: &Arc<str>, partition: i32, first: i64) {
+        if let Some(owned) = self.state().partitions.get_mut(&(Arc::clone(topic), partition)) {
+            owned.tracker.back_to(first);
+        }
+        self.finished.notify_all();
+    }
+
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Acquire)
     }

@@ -128,7 +128,8 @@ impl Thread {
 
     /// Lets time pass on this thread, which has nobody else to serve.
     fn pass(&self, time: Duration) {
-        self.runtime.block_on(tokio::time::sleep(time));
+        // A timer can be made within the runtime only.
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
     fn poll_until_end(&self, consumer: &BaseConsumer<GroupContext>, senders: &[Sender<Batch>]) -> End {
@@ -316,7 +317,7 @@ impl Thread {
                 tracing::warn!("the Kafka consumer was away too long and joins its group again");
             }
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.group.observer().position_lost(&self.lost_positions(consumer));
+                return self.positions_lost(consumer);
             }
             // Of trouble with the brokers the callback has told.
             Some(_) | None => tracing::debug!(%error, "Kafka consumer"),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::callbacks::GroupContext;
 use super::super::stalls::{Idle, Stalls};
-use super::{Lane, Thread};
+use super::{End, Lane, Thread};
 
 /// How long this thread may ask brokers for the ends of partitions in one go.
 const LOOK_BUDGET: Duration = Duration::from_secs(2);
@@ -59,19 +59,35 @@ impl Thread {
         }
     }
 
-    /// The partitions whose committed position the broker no longer has, or does not have yet.
-    pub(super) fn lost_positions(&self, consumer: &BaseConsumer<GroupContext>) -> Vec<String> {
-        let owned = self.group.positions();
+    /// The brokers do not hold a position. One before their first record stands: somebody has to decide what becomes of the
+    /// records that are gone. One beyond their last is of a log that is no more, and nothing was read of the one in its place:
+    /// that is read from its beginning by a new client.
+    pub(super) fn positions_lost(&self, consumer: &BaseConsumer<GroupContext>) -> Option<End> {
         let deadline = Instant::now() + LOOK_BUDGET;
-        let within = |topic: &str, partition: i32, next: i64| {
-            consumer
-                .fetch_watermarks(topic, partition, deadline.saturating_duration_since(Instant::now()))
-                .map_or(true, |(low, high)| (low..=high).contains(&next))
-        };
-        owned
-            .into_iter()
-            .filter(|(topic, partition, next)| !within(topic, *partition, *next))
-            .map(|(topic, partition, next)| format!("{topic}[{partition}]@{next}"))
-            .collect()
+        let (mut before, mut beyond) = (Vec::new(), Vec::new());
+        for (topic, partition, next) in self.group.positions() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok((low, high)) = consumer.fetch_watermarks(&topic, partition, left) else { continue };
+            let position = format!("{topic}[{partition}]@{next} (held: {low} to {high})");
+            if next > high {
+                self.group.back_to(&topic, partition, low);
+                beyond.push(position);
+            } else if next < low {
+                before.push(position);
+            }
+        }
+        if beyond.is_empty() || !before.is_empty() {
+            self.group.observer().position_lost(&before);
+        }
+        if beyond.is_empty() {
+            return None;
+        }
+        tracing::error!(
+            partitions = ?beyond,
+            "these partitions end before the group's position, so their topic was made again or lost records; all that they \
+             hold is read, and the Kafka client is made anew"
+        );
+        self.group.observer().trouble(&format!("made again or cut off: {}", beyond.join(", ")));
+        Some(End::Fatal)
     }
 }

@@ -1,0 +1,83 @@
+//! Positions that the brokers do not hold: nothing is taken for done, and nothing is jumped over.
+
+use crate::services::{create_topic, delete_records, delete_topic, wait_until};
+use crate::stack::{PATIENCE, Processor, Stack, event, just_now};
+
+const ON: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"password_change":true}}"#;
+
+/// Events of customers of their own, each of which is a command.
+fn changes(of: &str, number: usize) -> Vec<(String, String)> {
+    let change = |n| event("acme", &format!("{of}-{n}"), &format!("{of}-{n}"), "password_change", &just_now(), "");
+    (0..number).map(change).collect()
+}
+
+fn stop(mut processor: Processor) {
+    processor.process.sigterm();
+    assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
+}
+
+/// A stack whose first events are decided, and who decided them.
+fn with_some_done(name: &str, events: usize) -> (Stack, Processor) {
+    let stack = Stack::new(name, 1, &[("acme", ON)]);
+    let processor = stack.run("evaluate");
+    stack.produce(&changes("first", events));
+    until_commanded(&stack, events);
+    (stack, processor)
+}
+
+#[track_caller]
+fn until_commanded(stack: &Stack, commands: usize) {
+    wait_until(PATIENCE, "all are commanded", || stack.read("commands").len() == commands);
+}
+
+fn make_again(stack: &Stack) {
+    delete_topic(&stack.brokers, &stack.topic("activity"));
+    create_topic(&stack.brokers, &stack.topic("activity"), 1);
+}
+
+#[track_caller]
+fn until_it_stands(processor: &Processor, why: &str) {
+    wait_until(PATIENCE, "it says so", || processor.page("/readyz").is_err_and(|page| page.contains(why)));
+    assert_eq!(processor.metric("stepup_held", &["kafka_input"]), 1.0);
+}
+
+#[test]
+fn a_topic_that_was_made_again_while_it_was_read_is_read_from_its_beginning() {
+    let (stack, processor) = with_some_done("again", 50);
+    make_again(&stack);
+    wait_until(PATIENCE, "it is noticed", || processor.process.stderr().contains("activity[0]@50 (held: 0 to 0)"));
+    // More than were read of the old one.
+    stack.produce(&changes("second", 200));
+    until_commanded(&stack, 250);
+    processor.until_ready();
+    stop(processor);
+    let processor = stack.run("evaluate");
+    stack.produce(&changes("third", 1));
+    until_commanded(&stack, 251);
+    stop(processor);
+}
+
+#[test]
+fn a_topic_that_was_made_again_while_nobody_read_it_is_read_from_its_beginning() {
+    let (stack, processor) = with_some_done("meanwhile", 50);
+    stop(processor);
+    make_again(&stack);
+    stack.produce(&changes("second", 200));
+    let processor = stack.run("evaluate");
+    until_commanded(&stack, 250);
+    processor.until_ready();
+}
+
+#[test]
+fn a_partition_whose_next_records_were_deleted_stands_however_often_it_is_started() {
+    let (stack, processor) = with_some_done("deleted", 50);
+    stop(processor);
+    stack.produce(&changes("second", 50));
+    delete_records(&stack.brokers, &stack.topic("activity"), 0, 80);
+    for _ in 0..2 {
+        let processor = stack.run("evaluate");
+        until_it_stands(&processor, "activity[0]@50 (held: 80 to 100)");
+        stop(processor);
+    }
+    assert_eq!(stack.read("commands").len(), 50, "it does not jump by itself");
+}
