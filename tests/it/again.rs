@@ -1,7 +1,7 @@
 //! Positions that the brokers do not hold: nothing is taken for done, and nothing is jumped over.
 
 use crate::services::{create_topic, delete_records, delete_topic, wait_until};
-use crate::stack::{PATIENCE, Processor, Stack, event, just_now};
+use crate::stack::{PATIENCE, Processor, Stack, event, just_now, one_outcome_each};
 
 const ON: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"password_change":true}}"#;
 
@@ -30,9 +30,16 @@ fn until_commanded(stack: &Stack, commands: usize) {
     wait_until(PATIENCE, "all are commanded", || stack.read("commands").len() == commands);
 }
 
-fn make_again(stack: &Stack) {
-    delete_topic(&stack.brokers, &stack.topic("activity"));
-    create_topic(&stack.brokers, &stack.topic("activity"), 1);
+fn make_again(stack: &Stack, topic: &str) {
+    delete_topic(&stack.brokers, &stack.topic(topic));
+    create_topic(&stack.brokers, &stack.topic(topic), 1);
+}
+
+/// Fifty records were read of the one that is no more.
+#[track_caller]
+fn until_noticed(processor: &Processor, topic: &str) {
+    let position = format!("{topic}[0]@50 (held: 0 to 0)");
+    wait_until(PATIENCE, "it is noticed", || processor.process.stderr().contains(&position));
 }
 
 #[track_caller]
@@ -44,8 +51,8 @@ fn until_it_stands(processor: &Processor, why: &str) {
 #[test]
 fn a_topic_that_was_made_again_while_it_was_read_is_read_from_its_beginning() {
     let (stack, processor) = with_some_done("again", 50);
-    make_again(&stack);
-    wait_until(PATIENCE, "it is noticed", || processor.process.stderr().contains("activity[0]@50 (held: 0 to 0)"));
+    make_again(&stack, "activity");
+    until_noticed(&processor, "activity");
     // More than were read of the old one.
     stack.produce(&changes("second", 200));
     until_commanded(&stack, 250);
@@ -61,11 +68,25 @@ fn a_topic_that_was_made_again_while_it_was_read_is_read_from_its_beginning() {
 fn a_topic_that_was_made_again_while_nobody_read_it_is_read_from_its_beginning() {
     let (stack, processor) = with_some_done("meanwhile", 50);
     stop(processor);
-    make_again(&stack);
+    make_again(&stack, "activity");
     stack.produce(&changes("second", 200));
     let processor = stack.run("evaluate");
     until_commanded(&stack, 250);
     processor.until_ready();
+}
+
+#[test]
+fn commands_on_a_topic_that_was_made_again_have_their_outcomes() {
+    let stack = Stack::new("commands", 1, &[("acme", ON)]);
+    let processor = stack.run("evaluate,dispatch");
+    stack.produce(&changes("first", 50));
+    stack.outcomes(50);
+    make_again(&stack, "commands");
+    until_noticed(&processor, "commands");
+    stack.produce(&changes("second", 60));
+    assert_eq!(one_outcome_each(&stack.outcomes(110)).len(), 110);
+    processor.until_ready();
+    stop(processor);
 }
 
 #[test]
