@@ -146,6 +146,8 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
     if properties.get("group.protocol").is_none_or(|protocol| protocol == "classic") {
         defaults.push(("partition.assignment.strategy", "cooperative-sticky"));
         defaults.push(("session.timeout.ms", "15000"));
+        // With the answer a member hears that partitions move, and until the last one has those that move stand.
+        defaults.push(("heartbeat.interval.ms", "1000"));
     }
     // Taken first: a file that changes in between is then one that has changed.
     let stamps = settings.connection.stamps();
