@@ -21,6 +21,7 @@ struct Seen {
     open: AtomicUsize,
     commits: AtomicUsize,
     payloads: Mutex<HashSet<String>>,
+    troubles: Mutex<String>,
 }
 
 impl Observer for Seen {
@@ -47,7 +48,10 @@ impl Observer for Seen {
         self.commits.fetch_add(usize::from(ok), Ordering::SeqCst);
     }
 
-    fn trouble(&self, _reason: &str) {}
+    fn trouble(&self, reason: &str) {
+        self.troubles.lock().unwrap().push_str(reason);
+    }
+
     fn well(&self) {}
     fn position_lost(&self, _partitions: &[String]) {}
 }
@@ -57,7 +61,11 @@ fn join(topic: &str, seen: &Arc<Seen>) -> Consumer {
 }
 
 fn join_committing(topic: &str, seen: &Arc<Seen>, commit_interval: Duration) -> Consumer {
-    let settings = ConsumerSettings {
+    Consumer::start(settings(topic, commit_interval), Arc::<Seen>::clone(seen)).unwrap()
+}
+
+fn settings(topic: &str, commit_interval: Duration) -> ConsumerSettings {
+    ConsumerSettings {
         connection: Connection { brokers: kafka().to_owned(), ..Connection::default() },
         group_id: format!("{topic}-group"),
         lanes: vec![LaneSettings {
@@ -71,8 +79,7 @@ fn join_committing(topic: &str, seen: &Arc<Seen>, commit_interval: Duration) -> 
         commit_interval,
         linger: Duration::from_millis(2),
         ahead: Ahead { kilobytes: 4_096, records: 10_000, partition_bytes: 262_144 },
-    };
-    Consumer::start(settings, Arc::<Seen>::clone(seen)).unwrap()
+    }
 }
 
 /// Takes and finishes everything from now on.
@@ -166,6 +173,32 @@ async fn what_was_finished_last_is_not_uncommitted_by_what_the_client_had_kept_f
     wait_until(PATIENCE, "the last one is read", || seen.payloads.lock().unwrap().contains(&new[0]));
     assert_eq!(*seen.payloads.lock().unwrap(), HashSet::from_iter(new), "nothing else is read again");
     second.stop().await;
+}
+
+/// A pod's successor bears its name and may come before it is gone: for the one the brokers turn away that is fatal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_name_another_one_took_is_made_anew_and_reads_on() {
+    let topic = unique("fenced");
+    create_topic(kafka(), &topic, 2);
+    let join = |seen: &Arc<Seen>| {
+        let mut settings = settings(&topic, Duration::from_millis(100));
+        settings.connection.properties.insert("group.instance.id".to_owned(), "pod-0".to_owned());
+        Consumer::start(settings, Arc::<Seen>::clone(seen)).unwrap()
+    };
+    let (old, new) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+    let mut first = join(&old);
+    take_all(&mut first, &old);
+    wait_until(PATIENCE, "the first has all", || old.ours.load(Ordering::SeqCst) == 2);
+    let mut second = join(&new);
+    take_all(&mut second, &new);
+    wait_until(PATIENCE, "the first is turned away", || old.troubles.lock().unwrap().contains("fatal error"));
+    second.stop().await;
+    let late = write(&topic, "late", 20);
+    wait_until(PATIENCE, "the first reads on", || {
+        let (old, new) = (old.payloads.lock().unwrap(), new.payloads.lock().unwrap());
+        late.iter().all(|text| old.contains(text) && !new.contains(text))
+    });
+    first.stop().await;
 }
 
 /// Takes so many records and leaves them open.

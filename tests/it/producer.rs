@@ -1,7 +1,9 @@
 //! Records out, on a real broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use stepup::edge::kafka::Connection;
 use stepup::edge::kafka::producer::{Outgoing, Producer, Sink as _, Size};
 
@@ -37,4 +39,35 @@ async fn what_is_too_large_goes_as_far_as_it_may_be_cut_or_is_told_by_its_place(
     let written = read_all(kafka(), &topic);
     let told: Vec<_> = written.iter().map(|record| (record.payload.len(), record.header("payload-bytes"))).collect();
     assert_eq!(told, [(300, None), (100, Some("3000"))]);
+}
+
+/// Whatever the brokers answer to what an idempotent producer writes, the records are there in the end, the unsent of each
+/// try sent again, as a role does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_the_brokers_refuse_for_good_is_made_anew_and_its_records_are_sent_again() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH as FENCED,
+        RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER as OUT_OF_ORDER, RD_KAFKA_RESP_ERR_PRODUCER_FENCED as REPLACED,
+        RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID as UNKNOWN,
+    };
+    for refusal in [FENCED, OUT_OF_ORDER, REPLACED, UNKNOWN] {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("commands", 1, 1).unwrap();
+        let connection = Connection { brokers: cluster.bootstrap_servers(), ..Connection::default() };
+        let producer = Producer::new(connection).unwrap();
+        let record = |number: u32| Outgoing::new("commands", Some(b"one".to_vec()), number.to_string().into_bytes());
+        producer.send(&[record(0)]).await.unwrap();
+        cluster.request_errors(RDKafkaApiKey::Produce, &[refusal; 3]);
+        let mut left: Vec<Outgoing> = (1..=100).map(record).collect();
+        let mut tries = 0;
+        while let Err(error) = producer.send(&left).await {
+            tries += 1;
+            assert!(tries < 10, "{refusal:?}: {error:?}");
+            left = error.unsent.iter().map(|place| left[*place].clone()).collect();
+        }
+        producer.send(&[record(101)]).await.unwrap();
+        let written = read_all(&cluster.bootstrap_servers(), "commands");
+        let numbers: BTreeSet<u32> = written.iter().map(|record| record.text().parse().unwrap()).collect();
+        assert_eq!(numbers, (0..=101).collect(), "{refusal:?} after {tries} tries");
+    }
 }

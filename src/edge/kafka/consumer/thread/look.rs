@@ -76,11 +76,12 @@ impl Thread {
                 before.push(position);
             }
         }
-        if beyond.is_empty() || !before.is_empty() {
+        if !before.is_empty() {
             self.group.observer().position_lost(&before);
         }
         if beyond.is_empty() {
-            return None;
+            // Where the brokers do not say what they hold, a new client meets the same again.
+            return before.is_empty().then_some(End::Fatal);
         }
         tracing::error!(
             partitions = ?beyond,
