@@ -80,8 +80,12 @@ impl Thread {
             self.group.observer().position_lost(&before);
         }
         if beyond.is_empty() {
-            // Where the brokers do not say what they hold, a new client meets the same again.
-            return before.is_empty().then_some(End::Fatal);
+            if !before.is_empty() {
+                return None;
+            }
+            // What was fetched ahead is gone, or the brokers do not say what they hold: a new client finds out.
+            tracing::warn!("the brokers hold every position and refuse one; the Kafka client is made anew");
+            return Some(End::Fatal);
         }
         tracing::error!(
             partitions = ?beyond,
