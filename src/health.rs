@@ -119,16 +119,17 @@ impl Health {
         log(line);
     }
 
-    /// A dependency that nobody asks at the moment does not answer. What those who ask it say goes before that.
-    pub fn suspect(&self, role: Role, dependency: Dependency, reason: &str) {
-        let line = self.board().suspect(role, dependency, reason, Moment::now());
-        log(line);
+    /// A dependency does not answer whoever looks at it from time to time: so it is missing for every role that needs it. What
+    /// a role says of it by itself goes before that.
+    pub fn suspect(&self, dependency: Dependency, reason: &str) {
+        let lines = self.board().suspect(dependency, reason, Moment::now());
+        log(lines);
     }
 
-    /// A dependency that was suspected answers. Where those who ask it say that it is missing, it stays so.
-    pub fn clear(&self, role: Role, dependency: Dependency) {
-        let line = self.board().clear(role, dependency, Moment::now());
-        log(line);
+    /// A dependency that may be suspected answers. Where a role says by itself that it is missing, it stays so.
+    pub fn clear(&self, dependency: Dependency) {
+        let lines = self.board().clear(dependency, Moment::now());
+        log(lines);
     }
 
     /// The role's loop turned once more. A loop that waits for a dependency turns as well.
@@ -230,18 +231,18 @@ mod tests {
         let health = Health::new();
         health.register(Role::Evaluate, &[Redis]);
         let is = || health.readiness().missing.into_iter().map(|missing| missing.reason).next().unwrap_or_default();
-        health.clear(Role::Evaluate, Redis);
+        health.clear(Redis);
         assert_eq!(is(), "not reached yet", "whoever needs it has not asked it");
         health.ready(Role::Evaluate, Redis);
-        health.suspect(Role::Evaluate, Redis, "refused");
-        health.suspect(Role::Evaluate, Redis, "timed out");
+        health.suspect(Redis, "refused");
+        health.suspect(Redis, "timed out");
         assert_eq!(is(), "timed out");
-        health.clear(Role::Evaluate, Redis);
+        health.clear(Redis);
         assert_eq!(is(), "");
-        health.suspect(Role::Evaluate, Redis, "refused");
+        health.suspect(Redis, "refused");
         health.missing(Role::Evaluate, Redis, "out of memory");
-        health.suspect(Role::Evaluate, Redis, "refused");
-        health.clear(Role::Evaluate, Redis);
+        health.suspect(Redis, "refused");
+        health.clear(Redis);
         assert_eq!(is(), "out of memory");
         health.ready(Role::Evaluate, Redis);
         assert_eq!(is(), "");

@@ -112,24 +112,24 @@ impl Board {
         self.tell(role, dependency, reason, now, Witness::Work)
     }
 
-    pub(super) fn suspect(&mut self, role: Role, dependency: Dependency, reason: &str, now: Moment) -> Option<Line> {
-        match self.witness(role, dependency) {
-            Some(Witness::Work) => None,
-            Some(Witness::Watch) | None => self.tell(role, dependency, reason, now, Witness::Watch),
-        }
+    pub(super) fn suspect(&mut self, dependency: Dependency, reason: &str, now: Moment) -> Vec<Line> {
+        let roles = self.roles_where(dependency, |by| by != Some(Witness::Work));
+        roles.into_iter().filter_map(|role| self.tell(role, dependency, reason, now, Witness::Watch)).collect()
     }
 
-    pub(super) fn clear(&mut self, role: Role, dependency: Dependency, now: Moment) -> Option<Line> {
-        (self.witness(role, dependency)? == Witness::Watch).then(|| self.ready(role, dependency, now)).flatten()
+    pub(super) fn clear(&mut self, dependency: Dependency, now: Moment) -> Vec<Line> {
+        let roles = self.roles_where(dependency, |by| by == Some(Witness::Watch));
+        roles.into_iter().filter_map(|role| self.ready(role, dependency, now)).collect()
     }
 
-    /// Who says that it is missing; nobody where it is not.
-    fn witness(&mut self, role: Role, dependency: Dependency) -> Option<Witness> {
-        let (_, state) = self.role(role)?.needs.iter().find(|need| need.0 == dependency)?;
-        match state {
+    /// The roles that need it, by who says that it is missing; nobody where it is not.
+    fn roles_where(&self, dependency: Dependency, wanted: impl Fn(Option<Witness>) -> bool) -> Vec<Role> {
+        let says = |state: &State| match state {
             State::Ready => None,
             State::Missing { by, .. } => Some(*by),
-        }
+        };
+        let is_wanted = |need: &(Dependency, State)| need.0 == dependency && wanted(says(&need.1));
+        self.roles.iter().filter(|entry| entry.needs.iter().any(is_wanted)).map(|entry| entry.role).collect()
     }
 
     /// Keeps since when it is missing, and takes the newest reason.

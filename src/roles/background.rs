@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
 
 use super::evaluate::Unread;
-use super::hold::{Holder, in_full};
+use super::hold::Holder;
 use super::wiring::TenantPreferences;
 use crate::edge::clock;
 use crate::edge::controls::Switchboard;
@@ -43,19 +43,14 @@ pub fn forgets_nothing(facts: &ServerFacts) -> Result<(), String> {
     }
 }
 
-/// How often a store is looked at that nobody may be asking.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long nobody may have tried what is given up before somebody looks whether it is there again.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Looks whether the store answers, also where no record comes that would tell: so that a store that went away is said to be,
-/// and one that was given up is found again.
-pub async fn watch_store<S: Switchboard>(store: S, holder: Holder, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-        match store.standing().await {
-            Err(error) => holder.health.suspect(holder.role, Dependency::Redis, &in_full(&error)),
-            Ok(_) if holder.is_forgotten(Dependency::Redis, QUIET) => holder.is_there(Dependency::Redis),
-            Ok(_) => holder.health.clear(holder.role, Dependency::Redis),
+/// Finds a store that is there again after it was given up, where no record comes that would.
+pub async fn look_for_store<S: Switchboard>(store: S, holder: Holder, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(QUIET)).await.is_some() {
+        if holder.is_forgotten(Dependency::Redis, QUIET) && store.standing().await.is_ok() {
+            holder.is_there(Dependency::Redis);
         }
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::hold::in_full;
 use super::pause;
 use crate::config::Config;
 use crate::domain::control::{Control, Controls, Kind, OFF_KEPT, Target};
 use crate::edge::clock;
 use crate::edge::controls::{Standing, Switchboard, Written};
-use crate::health::Health;
+use crate::health::{Dependency, Health};
 use crate::metrics::Metrics;
 
 /// How often the store is looked at. With the longest that a call may take it must stay well below five seconds.
@@ -65,7 +66,7 @@ pub async fn as_switched(mut config: Config) -> Config {
 }
 
 /// Looks at the store every second until `stop`. What is known and not there, or older there, is written back: a store
-/// that was emptied ends no pause. While the store is away what was known last counts.
+/// that was emptied ends no pause. While the store is away what was known last counts, and readiness says so.
 pub async fn follow<S: Switchboard>(store: S, known: Known, mut board: Board, stop: CancellationToken) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -74,10 +75,14 @@ pub async fn follow<S: Switchboard>(store: S, known: Known, mut board: Board, st
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        // A store that is away is told of by those who cannot go on without it.
-        if let Ok(standing) = store.standing().await {
-            board.unreadable(standing.unreadable);
-            write_back(&store, &known, standing).await;
+        match store.standing().await {
+            Ok(standing) => {
+                board.health.clear(Dependency::Redis);
+                board.unreadable(standing.unreadable);
+                write_back(&store, &known, standing).await;
+            }
+            // Whoever cannot go on without it tells of it as well, but where nothing comes nobody asks.
+            Err(error) => board.health.suspect(Dependency::Redis, &in_full(&error)),
         }
         board.show(&known.now());
     }

@@ -133,7 +133,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             console.show_preferences(move |most| known.snapshot(most));
         }
         let (holder, unread, side) = (role.holder.clone(), role.unread.clone(), started.side.clone());
-        tokio::spawn(background::watch_store(self.store.clone(), holder.clone(), side.clone()));
+        tokio::spawn(background::look_for_store(self.store.clone(), holder.clone(), side.clone()));
         tokio::spawn(background::look_for_preferences(Arc::clone(preferences), unread, holder, side));
         let flood = role.flood.clone();
         let gone = move |topic: &str, partition| flood.gone(topic, partition);
@@ -227,7 +227,7 @@ impl<S: Windows + Claims + Quotas + Outcomes + Switchboard + Scoped + Marks + Cl
             route: wiring::route(config),
         };
         let (holder, side) = (role.holder.clone(), started.side.clone());
-        tokio::spawn(background::watch_store(self.store.clone(), holder, side));
+        tokio::spawn(background::look_for_store(self.store.clone(), holder, side));
         let observer = wiring::observer(Role::Dispatch, &self.metrics, &self.health, |_, _| {});
         let mut consumer = Consumer::start(wiring::dispatch_input(config), observer).context("kafka")?;
         let commands = consumer.lanes.remove(0);

@@ -11,17 +11,12 @@ fn changes(of: &str, number: usize) -> Vec<(String, String)> {
     (0..number).map(change).collect()
 }
 
-fn stop(mut processor: Processor) {
-    processor.process.sigterm();
-    assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
-}
-
-/// A stack whose first events are decided, and who decided them.
-fn with_some_done(name: &str, events: usize) -> (Stack, Processor) {
+/// A stack of which fifty events are decided, and who decided them.
+fn with_fifty_done(name: &str) -> (Stack, Processor) {
     let stack = Stack::new(name, 1, &[("acme", ON)]);
     let processor = stack.run("evaluate");
-    stack.produce(&changes("first", events));
-    until_commanded(&stack, events);
+    stack.produce(&changes("first", 50));
+    until_commanded(&stack, 50);
     (stack, processor)
 }
 
@@ -50,24 +45,24 @@ fn until_it_stands(processor: &Processor, why: &str) {
 
 #[test]
 fn a_topic_that_was_made_again_while_it_was_read_is_read_from_its_beginning() {
-    let (stack, processor) = with_some_done("again", 50);
+    let (stack, mut processor) = with_fifty_done("again");
     make_again(&stack, "activity");
     until_noticed(&processor, "activity");
     // More than were read of the old one.
     stack.produce(&changes("second", 200));
     until_commanded(&stack, 250);
     processor.until_ready();
-    stop(processor);
-    let processor = stack.run("evaluate");
+    processor.stop();
+    let mut processor = stack.run("evaluate");
     stack.produce(&changes("third", 1));
     until_commanded(&stack, 251);
-    stop(processor);
+    processor.stop();
 }
 
 #[test]
 fn a_topic_that_was_made_again_while_nobody_read_it_is_read_from_its_beginning() {
-    let (stack, processor) = with_some_done("meanwhile", 50);
-    stop(processor);
+    let (stack, mut processor) = with_fifty_done("meanwhile");
+    processor.stop();
     make_again(&stack, "activity");
     stack.produce(&changes("second", 200));
     let processor = stack.run("evaluate");
@@ -78,7 +73,7 @@ fn a_topic_that_was_made_again_while_nobody_read_it_is_read_from_its_beginning()
 #[test]
 fn commands_on_a_topic_that_was_made_again_have_their_outcomes() {
     let stack = Stack::new("commands", 1, &[("acme", ON)]);
-    let processor = stack.run("evaluate,dispatch");
+    let mut processor = stack.run("evaluate,dispatch");
     stack.produce(&changes("first", 50));
     stack.outcomes(50);
     make_again(&stack, "commands");
@@ -86,19 +81,19 @@ fn commands_on_a_topic_that_was_made_again_have_their_outcomes() {
     stack.produce(&changes("second", 60));
     assert_eq!(one_outcome_each(&stack.outcomes(110)).len(), 110);
     processor.until_ready();
-    stop(processor);
+    processor.stop();
 }
 
 #[test]
 fn a_partition_whose_next_records_were_deleted_stands_however_often_it_is_started() {
-    let (stack, processor) = with_some_done("deleted", 50);
-    stop(processor);
+    let (stack, mut processor) = with_fifty_done("deleted");
+    processor.stop();
     stack.produce(&changes("second", 50));
     delete_records(&stack.brokers, &stack.topic("activity"), 0, 80);
     for _ in 0..2 {
-        let processor = stack.run("evaluate");
+        let mut processor = stack.run("evaluate");
         until_it_stands(&processor, "activity[0]@50 (held: 80 to 100)");
-        stop(processor);
+        processor.stop();
     }
     assert_eq!(stack.read("commands").len(), 50, "it does not jump by itself");
 }

@@ -109,8 +109,7 @@ fn run(name: &str) -> Stack {
     stack.produce(&traffic());
     let commands = settled_commands(&stack);
     stack.outcomes(commands);
-    processor.process.sigterm();
-    assert!(processor.process.wait_exit(PATIENCE).success());
+    processor.stop();
     stack
 }
 
@@ -169,8 +168,7 @@ fn crashes_and_customers_in_several_partitions_break_no_promise() {
     }
     let mut processor = stack.run("evaluate,dispatch");
     stack.outcomes(settled_commands(&stack));
-    processor.process.sigterm();
-    assert!(processor.process.wait_exit(PATIENCE).success());
+    processor.stop();
     let api = stack.api();
     let audited = audit(&stack, &["--expect-drained", "--windows", "--sessions", api.as_str()]);
     assert_eq!((audited.status, audited.people.as_str()), (0, ""), "{}", audited.report);

@@ -169,8 +169,7 @@ fn a_partition_of_nothing_but_poison_stands_while_the_others_go_on_and_is_let_go
     });
     assert!(processor.process.stderr().contains("evaluate.flood.records"), "{}", processor.process.stderr());
 
-    processor.process.sigterm();
-    assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
+    processor.stop();
     let processor = stack.run_with("evaluate", &[("STEPUP__EVALUATE__FLOOD__RECORDS", "0")]);
     wait_until(PATIENCE, "all are in the dead letters", || stack.read("dead-letters").len() == 2_000);
     processor.until_ready();

@@ -150,9 +150,7 @@ fn a_second_replica_comes_and_goes_and_nothing_is_lost_or_asked_twice() {
         let mut second = stack.run("evaluate,dispatch");
         stack.produce(part);
         second.until_ready();
-        second.process.sigterm();
-        let status = second.process.wait_exit(PATIENCE);
-        assert!(status.success(), "{status}: {}", second.process.stderr());
+        second.stop();
     }
     let outcomes = one_outcome_each(&stack.outcomes(required.len()));
     assert_eq!(commanded(&stack.json("commands")), required);

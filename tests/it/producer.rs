@@ -1,4 +1,4 @@
-//! Records out, on a real broker.
+//! Records out, on a real broker, and on one that refuses whatever it is told to.
 
 use std::collections::{BTreeMap, BTreeSet};
 

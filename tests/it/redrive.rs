@@ -200,8 +200,7 @@ fn an_event_whose_currency_has_a_rate_now_is_decided_and_however_old_where_that_
     stack.produce(&[bet("young", &just_now()), bet("old", &old)]);
     until_letters(&stack, 2);
     // Well, so that it is done with them, and they are not read again under the new rates.
-    processor.process.sigterm();
-    assert!(processor.process.wait_exit(PATIENCE).success());
+    processor.stop();
     stack.extra.push(WITH_EUR.to_owned());
     let processor = stack.run("evaluate,dispatch");
     processor.until_ready();

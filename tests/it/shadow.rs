@@ -51,8 +51,7 @@ fn a_shadow_asks_nobody_and_leaves_the_live_cooldown_alone() {
     assert_eq!(shadowed.metric("stepup_shadow_decisions_total", &["login", "decision=\"shadowed\""]), 1.0);
     assert_eq!(shadowed.metric("stepup_shadow_decisions_total", &["login", "decision=\"in_cooldown\""]), 1.0);
     assert_eq!(shadowed.metric("stepup_commands_total", &[]), 1.0);
-    shadowed.process.sigterm();
-    assert!(shadowed.process.wait_exit(PATIENCE).success());
+    shadowed.stop();
 
     // Switched on for good: the shadow's claims hold nobody off, and the live one holds as before.
     stack.extra.clear();

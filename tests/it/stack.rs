@@ -222,6 +222,13 @@ impl Processor {
         wait_for(PATIENCE, "the processor is ready", || self.page("/readyz"));
     }
 
+    /// Asks it to stop, which it does well and in time.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.process.sigterm();
+        assert!(self.process.wait_exit(PATIENCE).success(), "{}", self.process.stderr());
+    }
+
     /// The sum of a metric's series whose labels hold all of `labels`.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let text = self.page("/metrics").unwrap();

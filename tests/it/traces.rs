@@ -173,8 +173,7 @@ fn a_trace_goes_on_from_the_event_to_the_outcome_and_others_are_let_alone() {
     produce(&stack, &withdrawal("customer-nine"), &[("traceparent", "00-nonsense")]);
     let outcomes = stack.outcomes(3);
     assert!(outcomes.iter().all(|outcome| outcome["status"] == "session_created"), "{outcomes:?}");
-    processor.process.sigterm();
-    assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
+    processor.stop();
 
     only_the_sampled_trace_is_exported(&outside);
     let evaluated = the_event_is_evaluated(&outside, &stack);
@@ -296,8 +295,7 @@ fn a_collector_that_is_away_or_silent_holds_nobody_up() {
         stack.produce(&(20..40).map(change).collect::<Vec<_>>());
         assert_eq!(stack.outcomes(40).len(), 40, "{name}");
         let asked = now();
-        processor.process.sigterm();
-        assert!(processor.process.wait_exit(PATIENCE).success(), "{}", processor.process.stderr());
+        processor.stop();
         assert!(asked.elapsed() < Duration::from_secs(15), "{name}: the stop took {:?}", asked.elapsed());
     }
 }

@@ -89,11 +89,8 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 
     /// What is known of the tenant. Waits only where there is no fresh copy, and then for one answer of the source.
     pub async fn of(&self, tenant: &TenantId) -> Result<Lookup, Unavailable> {
-        if let Some(known) = self.inner.near.of(tenant, Instant::now()) {
-            self.inner.observer.hit();
-            return Ok(Lookup::Known(known));
-        }
-        let begun = self.inner.begin(tenant).await;
+        let near = self.inner.near.of(tenant, Instant::now());
+        let begun = self.inner.begin(tenant, near).await;
         self.inner.answer(tenant, begun).await
     }
 
@@ -120,14 +117,7 @@ impl<S: PreferencesSource> PreferencesCache<S> {
         let near = self.inner.near.of_all(tenants, Instant::now());
         let mut begun = Vec::with_capacity(tenants.len());
         for (tenant, near) in tenants.iter().zip(near) {
-            let one = match near {
-                Some(known) => {
-                    self.inner.observer.hit();
-                    Begun::Done(Ok(Lookup::Known(known)))
-                }
-                None => self.inner.begin(tenant).await,
-            };
-            begun.push((tenant, one));
+            begun.push((tenant, self.inner.begin(tenant, near).await));
         }
         begun
     }
@@ -180,7 +170,11 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 }
 
 impl<S: PreferencesSource> Inner<S> {
-    async fn begin(self: &Arc<Self>, tenant: &TenantId) -> Begun {
+    async fn begin(self: &Arc<Self>, tenant: &TenantId, near: Option<Arc<Preferences>>) -> Begun {
+        if let Some(known) = near {
+            self.observer.hit();
+            return Begun::Done(Ok(Lookup::Known(known)));
+        }
         let slot = self.slot(tenant).await;
         loop {
             match self.judge(tenant, &slot) {

@@ -37,6 +37,10 @@ impl Record {
     }
 }
 
+fn patiently() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE))
+}
+
 /// Makes a topic with one replica and waits until its partitions have leaders.
 pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
     create_topic_with(brokers, name, partitions, 1);
@@ -47,8 +51,7 @@ pub fn create_topic_with(brokers: &str, name: &str, partitions: i32, copies: i32
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
     let in_sync = (copies - 1).max(1).to_string();
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies)).set("min.insync.replicas", &in_sync);
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-    let answers = block_on(admin.create_topics(&[topic], &options)).expect("the broker answers");
+    let answers = block_on(admin.create_topics(&[topic], &patiently())).expect("the broker answers");
     for answer in answers {
         answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} is not made: {code}"));
     }
@@ -62,8 +65,7 @@ pub fn create_topic_with(brokers: &str, name: &str, partitions: i32, copies: i32
 /// Gives a topic more partitions, up to `partitions` in all.
 pub fn add_partitions(brokers: &str, name: &str, partitions: usize) {
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-    let answers = block_on(admin.create_partitions(&[NewPartitions::new(name, partitions)], &options));
+    let answers = block_on(admin.create_partitions(&[NewPartitions::new(name, partitions)], &patiently()));
     for answer in answers.expect("the broker answers") {
         answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} gets no partitions: {code}"));
     }
@@ -72,8 +74,7 @@ pub fn add_partitions(brokers: &str, name: &str, partitions: usize) {
 /// Deletes a topic, and waits until the brokers know nothing of it.
 pub fn delete_topic(brokers: &str, name: &str) {
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-    for answer in block_on(admin.delete_topics(&[name], &options)).expect("the broker answers") {
+    for answer in block_on(admin.delete_topics(&[name], &patiently())).expect("the broker answers") {
         answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} is not deleted: {code}"));
     }
     wait_for(PATIENCE, "the topic is gone", || {
@@ -87,7 +88,7 @@ pub fn delete_records(brokers: &str, topic: &str, partition: i32, before: i64) {
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
-    let done = block_on(admin.delete_records(&list, &AdminOptions::new())).expect("the broker answers");
+    let done = block_on(admin.delete_records(&list, &patiently())).expect("the broker answers");
     done.elements().iter().for_each(|element| element.error().expect("the records are deleted"));
 }
 

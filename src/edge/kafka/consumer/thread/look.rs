@@ -79,20 +79,19 @@ impl Thread {
         if !before.is_empty() {
             self.group.observer().position_lost(&before);
         }
-        if beyond.is_empty() {
-            if !before.is_empty() {
-                return None;
-            }
+        if !beyond.is_empty() {
+            tracing::error!(
+                partitions = ?beyond,
+                "these partitions end before the group's position, so their topic was made again or lost records; all that \
+                 they hold is read, and the Kafka client is made anew"
+            );
+            self.group.observer().trouble(&format!("made again or cut off: {}", beyond.join(", ")));
+        } else if before.is_empty() {
             // What was fetched ahead is gone, or the brokers do not say what they hold: a new client finds out.
             tracing::warn!("the brokers hold every position and refuse one; the Kafka client is made anew");
-            return Some(End::Fatal);
+        } else {
+            return None;
         }
-        tracing::error!(
-            partitions = ?beyond,
-            "these partitions end before the group's position, so their topic was made again or lost records; all that they \
-             hold is read, and the Kafka client is made anew"
-        );
-        self.group.observer().trouble(&format!("made again or cut off: {}", beyond.join(", ")));
         Some(End::Fatal)
     }
 }
