@@ -1,7 +1,7 @@
 //! The consumer by itself, where its group and whoever takes its records make it hard.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use stepup::edge::kafka::headers::Headers;
 use stepup::edge::kafka::records::{At, Position};
 use tokio::sync::mpsc::Receiver;
 
-use crate::services::{create_topic, kafka, produce, unique, wait_until};
+use crate::services::{create_topic, kafka, produce, produce_in_transactions, unique, wait_until};
 use crate::stack::PATIENCE;
 
 #[derive(Default)]
@@ -22,6 +22,7 @@ struct Seen {
     commits: AtomicUsize,
     payloads: Mutex<HashSet<String>>,
     troubles: Mutex<String>,
+    lag: AtomicI64,
 }
 
 impl Observer for Seen {
@@ -41,7 +42,10 @@ impl Observer for Seen {
         self.open.store(records, Ordering::SeqCst);
     }
 
-    fn lag(&self, _topic: &str, _partition: i32, _lag: i64) {}
+    fn lag(&self, _topic: &str, _partition: i32, lag: i64) {
+        self.lag.store(lag, Ordering::SeqCst);
+    }
+
     fn gone(&self, _topic: &str, _partition: i32) {}
 
     fn committed(&self, ok: bool) {
@@ -146,6 +150,22 @@ async fn what_is_finished_is_committed_while_it_runs_and_that_is_known() {
     consumer.progress.finish(positions.iter());
     wait_until(PATIENCE, "the last one is committed", || consumer.progress.settled(last) == Settled::Committed);
     assert!(seen.commits.load(Ordering::SeqCst) > 0);
+    consumer.stop().await;
+}
+
+/// An alert that somebody is woken by takes lag without work for a role that stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_leaves_behind_its_records_is_no_lag() {
+    let topic = unique("marked");
+    create_topic(kafka(), &topic, 1);
+    let seen = Arc::new(Seen::default());
+    let mut consumer = join(&topic, &seen);
+    produce_in_transactions(kafka(), &topic, &[("kept", true), ("dropped", false)]);
+    let kept = take(&mut consumer, 1).await;
+    // Four: the record, what was aborted, and the marker of each.
+    wait_until(PATIENCE, "the record waits", || seen.lag.load(Ordering::SeqCst) == 4);
+    consumer.progress.finish(kept.iter());
+    wait_until(PATIENCE, "nothing waits", || seen.lag.load(Ordering::SeqCst) == 0);
     consumer.stop().await;
 }
 

@@ -17,7 +17,9 @@ use stepup::edge::kafka::range::{Bound, Next, RangeReader, RangeSettings, Span};
 use stepup::edge::recording::Recording;
 use tempfile::TempDir;
 
-use crate::services::{StepupProcess, block_on, create_topic, delete_records, directory, kafka, unique, wait_for};
+use crate::services::{
+    StepupProcess, block_on, create_topic, delete_records, directory, kafka, produce_in_transactions, unique, wait_for,
+};
 use crate::stack::PATIENCE;
 
 /// 2026-03-01T12:00:00Z.
@@ -274,20 +276,8 @@ fn the_end_is_where_it_was_however_much_is_written_meanwhile() {
 #[test]
 fn the_brokers_own_records_at_the_end_do_not_keep_it_waiting() {
     let topic = Topic::new("transactions", 1);
-    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka()).set("transactional.id", &topic.name).create().unwrap();
-    producer.init_transactions(PATIENCE).unwrap();
-    for (text, commits) in [("1", true), ("2", false), ("3", true), ("4", false)] {
-        producer.begin_transaction().unwrap();
-        let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic.name).payload(text).partition(0);
-        producer.send(record).map_err(|(error, _)| error).unwrap();
-        producer.flush(PATIENCE).unwrap();
-        if commits {
-            producer.commit_transaction(PATIENCE).unwrap()
-        } else {
-            producer.abort_transaction(PATIENCE).unwrap()
-        }
-    }
+    let texts = [("1", true), ("2", false), ("3", true), ("4", false)];
+    produce_in_transactions(kafka(), &topic.name, &texts);
     let run = topic.record("a", &[]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert_eq!(lines(topic.path("a")), ["1", "3"]);

@@ -14,9 +14,10 @@ use stepup::edge::claims::Claims as _;
 use stepup::edge::controls::{Switchboard as _, Written};
 use stepup::edge::outcomes::Outcomes as _;
 use stepup::edge::redis::{RedisSettings, RedisStore, Servers};
+use tempfile::TempDir;
 
 use crate::given::{Logged as _, ask, bets, command, compaction, control, minute_of, of, once_up, tenant};
-use crate::server::Redis;
+use crate::server::{Redis, free_port};
 
 fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Unavailable { .. }))
@@ -191,7 +192,6 @@ async fn a_rotated_password_is_read_again() {
     store.fixed(&[command(1)]).await.expect("the connection stands");
     std::fs::write(&file, "second\n").unwrap();
     let _: () = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query(&mut rotation).unwrap();
-    assert!(is_unavailable(&store.fixed(&[command(1)]).await));
     assert_eq!(store.fixed(&[command(1)]).await.unwrap(), [Some(b"record".to_vec())]);
 }
 
@@ -243,55 +243,93 @@ async fn addresses_that_cannot_be_used_are_broken_and_not_repeated() {
     }
 }
 
+/// A server that speaks TLS on its port and plainly on another, with the certificates of its authority and of a stranger.
+struct SecureRedis {
+    server: Redis,
+    plain_port: String,
+    directory: TempDir,
+}
+
+impl SecureRedis {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let extensions = "[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\n\
+                          [leaf]\nbasicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
+        std::fs::write(path("config"), extensions).unwrap();
+        let certificate = |name: &str, kind: &str, more: &[&str]| {
+            let (key, pem) = (path(&format!("{name}.key")), path(&format!("{name}.pem")));
+            let made = std::process::Command::new("openssl")
+                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", &path("config")])
+                .args(["-subj", &format!("/CN={name}"), "-extensions", kind, "-keyout", &key, "-out", &pem])
+                .args(more)
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        };
+        certificate("authority", "ca", &[]);
+        certificate("stranger", "ca", &[]);
+        certificate("redis", "leaf", &["-CA", &path("authority.pem"), "-CAkey", &path("authority.key")]);
+        let plain_port = free_port().to_string();
+        let server = Redis::own(
+            &[
+                ["--port", &plain_port],
+                ["--tls-port", "PORT"],
+                ["--tls-auth-clients", "no"],
+                ["--tls-cert-file", &path("redis.pem")],
+                ["--tls-key-file", &path("redis.key")],
+                ["--tls-ca-cert-file", &path("authority.pem")],
+            ]
+            .concat(),
+        );
+        Self { server, plain_port, directory }
+    }
+
+    /// A store that goes there and trusts this authority.
+    fn store(&self, url: String, authority: Option<&str>) -> RedisStore {
+        let mut settings = self.server.settings("x");
+        settings.servers = Servers::Single { url };
+        settings.ca_file = authority.map(|name| self.directory.path().join(name));
+        RedisStore::new(settings)
+    }
+
+    fn url(&self) -> String {
+        self.server.url().replace("redis://", "rediss://")
+    }
+
+    fn plain_url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.plain_port)
+    }
+}
+
 #[tokio::test]
 async fn a_server_with_tls_is_believed_only_on_the_word_of_its_authority() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    let extensions = "[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\n\
-                      [leaf]\nbasicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
-    std::fs::write(path("config"), extensions).unwrap();
-    let certificate = |name: &str, kind: &str, more: &[&str]| {
-        let (key, pem) = (path(&format!("{name}.key")), path(&format!("{name}.pem")));
-        let made = std::process::Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", &path("config")])
-            .args(["-subj", &format!("/CN={name}"), "-extensions", kind, "-keyout", &key, "-out", &pem])
-            .args(more)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    };
-    certificate("authority", "ca", &[]);
-    certificate("stranger", "ca", &[]);
-    certificate("redis", "leaf", &["-CA", &path("authority.pem"), "-CAkey", &path("authority.key")]);
-    let (certificate, key, authority) = (path("redis.pem"), path("redis.key"), path("authority.pem"));
-    let server = Redis::own(&[
-        "--port",
-        "0",
-        "--tls-port",
-        "PORT",
-        "--tls-auth-clients",
-        "no", //
-        "--tls-cert-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--tls-ca-cert-file",
-        &authority,
-    ]);
-    let with = |url: String, authority: Option<&str>| {
-        let mut settings = server.settings("x");
-        settings.servers = Servers::Single { url };
-        settings.ca_file = authority.map(|name| path(name).into());
-        RedisStore::new(settings)
-    };
-    let secure = server.url().replace("redis://", "rediss://");
-    with(secure.clone(), Some("authority.pem")).fix(command(1), b"record").await.unwrap();
+    let server = SecureRedis::start();
+    server.store(server.url(), Some("authority.pem")).fix(command(1), b"record").await.unwrap();
     for authority in [Some("stranger.pem"), None] {
-        let answer = with(secure.clone(), authority).fixed(&[command(1)]).await;
+        let answer = server.store(server.url(), authority).fixed(&[command(1)]).await;
         assert!(is_unavailable(&answer), "{answer:?}");
         assert!(format!("{answer:?}").contains("certificate"), "{answer:?}");
     }
-    broken(with(server.url().to_owned(), Some("authority.pem")).fixed(&[command(1)]).await);
+    broken(server.store(server.plain_url(), Some("authority.pem")).fixed(&[command(1)]).await);
+}
+
+/// Servers close connections that are idle, as do those on the way: the first bet after a quiet night is no outage.
+#[tokio::test]
+async fn a_connection_that_was_closed_while_it_was_idle_is_no_outage() {
+    let server = SecureRedis::start();
+    let mut other = redis::Client::open(server.plain_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    for store in [server.store(server.plain_url(), None), server.store(server.url(), Some("authority.pem"))] {
+        for number in 1..=5 {
+            store.ping().await.unwrap();
+            let closed: i64 =
+                redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query_async(&mut other).await.unwrap();
+            assert_eq!(closed, 1);
+            let logs = store.logs(&[of("a", [number])], &[]).await.unwrap();
+            assert_eq!(logs, [bets(1..=number)], "and nothing is written twice");
+        }
+        store.logs(&[], &[compaction("a", [1, 2, 3, 4, 5], [])]).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,10 @@ impl Connection {
         config.set("bootstrap.servers", &self.brokers);
         config.set("client.id", "stepup");
         config.set_log_level(rdkafka::config::RDKafkaLogLevel::Warning);
+        // Load balancers and address translation forget connections that are idle for four minutes and tell nobody: what is
+        // sent over one then is waited for until it times out. One that is closed before is made anew at once.
+        config.set("connections.max.idle.ms", "180000");
+        config.set("socket.keepalive.enable", "true");
         for (property, value) in ours {
             config.set(*property, *value);
         }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -11,6 +12,7 @@ use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult,
     TlsCertificates, Value,
@@ -50,6 +52,17 @@ enum Link {
 }
 
 impl Link {
+    async fn send(self, commands: &Commands) -> RedisResult<Vec<Value>> {
+        match (self, commands) {
+            (Self::Direct(link), Commands::Packed(packed)) => link.send(packed.clone()).await,
+            (Self::Single(mut link), Commands::Each(pipeline)) => pipeline.query_async(&mut link).await,
+            (Self::Cluster(mut link), Commands::Each(pipeline)) => pipeline.query_async(&mut link).await,
+            (Self::Direct(_), Commands::Each(_)) | (Self::Single(_) | Self::Cluster(_), Commands::Packed(_)) => {
+                Err((ErrorKind::Client, "commands of a form that is not this connection's").into())
+            }
+        }
+    }
+
     async fn ask_primaries(self, command: Cmd) -> RedisResult<Vec<Value>> {
         match self {
             Self::Direct(link) => Ok(vec![link.ask(&command).await??]),
@@ -92,37 +105,40 @@ impl Connection {
 
     /// Sends commands, to the node of the first one's key. The answers stand as they came; errors are among them.
     pub(super) async fn send(&self, commands: &Commands) -> Result<Vec<Value>, Failure> {
-        let (generation, link) = self.link().await?;
-        let answers: RedisResult<Vec<Value>> = match (link, commands) {
-            (Link::Direct(link), Commands::Packed(packed)) => self.bounded(link.send(packed.clone())).await,
-            (Link::Single(mut link), Commands::Each(pipeline)) => self.bounded(pipeline.query_async(&mut link)).await,
-            (Link::Cluster(mut link), Commands::Each(pipeline)) => self.bounded(pipeline.query_async(&mut link)).await,
-            (Link::Direct(_), Commands::Each(_)) | (Link::Single(_) | Link::Cluster(_), Commands::Packed(_)) => {
-                Err((ErrorKind::Client, "commands of a form that is not this connection's").into())
-            }
-        };
-        let spoilt = match &answers {
-            Ok(answers) => server_errors(answers).any(|error| spoils_connection(&error)),
-            Err(error) => spoils_connection(error),
-        };
-        if spoilt {
-            self.drop_link(generation);
-        }
-        answers.map_err(|error| self.failure(error))
+        let spoilt = |answers: &Vec<Value>| server_errors(answers).any(|error| spoils_connection(&error));
+        self.call(|link| link.send(commands), spoilt).await
     }
 
     /// Sends one command to the server, or to every primary of the cluster.
     pub(super) async fn ask_primaries(&self, words: &[&str]) -> Result<Vec<Value>, Failure> {
         let mut command = Cmd::new();
         command.arg(words);
-        let (generation, link) = self.link().await?;
-        let answers = self.bounded(link.ask_primaries(command)).await;
-        if let Err(error) = &answers
-            && spoils_connection(error)
-        {
-            self.drop_link(generation);
+        self.call(|link| link.ask_primaries(command.clone()), |_| false).await
+    }
+
+    /// Calls over the connection, and lets go of it where that or its answers spoil it. A server, or something on the way,
+    /// may have closed a connection that stood idle, which shows when it is used: then the same is asked once more over a
+    /// new one, for that is no outage.
+    async fn call<C>(
+        &self,
+        call: impl Fn(Link) -> C,
+        spoilt: impl Fn(&Vec<Value>) -> bool,
+    ) -> Result<Vec<Value>, Failure>
+    where
+        C: Future<Output = RedisResult<Vec<Value>>>,
+    {
+        let mut is_last = self.is_cluster();
+        loop {
+            let (generation, link) = self.link().await?;
+            let answers = self.bounded(call(link)).await;
+            if answers.as_ref().map_or_else(spoils_connection, &spoilt) {
+                self.drop_link(generation);
+            }
+            match answers {
+                Err(error) if error.is_connection_dropped() && !is_last => is_last = true,
+                answers => return answers.map_err(|error| self.failure(error)),
+            }
         }
-        answers.map_err(|error| self.failure(error))
     }
 
     /// What an error means. A redirection tells a single server's client that it speaks to a cluster.
@@ -204,13 +220,15 @@ async fn certificates(settings: &RedisSettings) -> Result<Option<TlsCertificates
     Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(pem) }))
 }
 
-/// What is sent is small and awaited, so it must not wait for more to come.
-fn no_delay() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true)
+/// What is sent is small and awaited, so it must not wait for more to come. What stands between us and the server forgets
+/// connections over which nothing goes for a few minutes.
+fn sockets() -> TcpSettings {
+    let (idle, between) = (Duration::from_secs(60), Duration::from_secs(10));
+    TcpSettings::default().set_nodelay(true).set_keepalive(TcpKeepalive::new().with_time(idle).with_interval(between))
 }
 
 async fn direct(settings: &RedisSettings, url: &str, password: Option<SecretString>) -> Result<Link, Failure> {
-    let server = with_credentials(url.into_connection_info()?, settings, password);
+    let server = with_credentials(url.into_connection_info()?, settings, password).set_tcp_settings(sockets());
     Ok(Link::Direct(Direct::connect(&server).await?))
 }
 
@@ -221,7 +239,7 @@ async fn single(
     certificates: Option<TlsCertificates>,
 ) -> Result<Link, Failure> {
     let information = url.into_connection_info()?;
-    let information = with_credentials(information, settings, password).set_tcp_settings(no_delay());
+    let information = with_credentials(information, settings, password).set_tcp_settings(sockets());
     let client = match certificates {
         Some(certificates) => Client::build_with_tls(information, certificates)?,
         None => Client::open(information)?,
@@ -254,7 +272,7 @@ async fn cluster(
     certificates: Option<TlsCertificates>,
 ) -> Result<Link, Failure> {
     let mut builder = ClusterClientBuilder::new(urls.iter().map(String::as_str))
-        .tcp_settings(no_delay())
+        .tcp_settings(sockets())
         // One silent node must leave time for the others.
         .connection_timeout(settings.connect_timeout / 2)
         .response_timeout(settings.response_timeout)

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use redis::io::tcp::socket2::SockRef;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -35,8 +36,11 @@ impl Direct {
             return Err((ErrorKind::InvalidClientConfig, "not an address of plain TCP").into());
         };
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        // What is sent is small and awaited, so it must not wait for more to come.
-        stream.set_nodelay(true)?;
+        let settings = server.tcp_settings();
+        stream.set_nodelay(settings.nodelay())?;
+        if let Some(keepalive) = settings.keepalive() {
+            SockRef::from(&stream).set_tcp_keepalive(keepalive)?;
+        }
         let (reader, writer) = stream.into_split();
         let line = Arc::new(Line { writer, calls: Mutex::default(), news: Notify::new() });
         tokio::spawn(serve(reader, Server(Arc::clone(&line))));

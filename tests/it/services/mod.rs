@@ -19,8 +19,8 @@ pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
 pub use self::tls::{Authority, Identity, TlsFront, Valid};
 pub use self::topics::{
-    Record, add_partitions, create_topic, create_topic_with, delete_records, delete_topic, produce, produce_to,
-    read_all,
+    Record, add_partitions, create_topic, create_topic_with, delete_records, delete_topic, produce,
+    produce_in_transactions, produce_to, read_all,
 };
 
 /// Long enough for a JVM to start on a busy machine with two cores.

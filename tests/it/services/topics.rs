@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{block_on, now, wait_for};
@@ -106,6 +106,20 @@ pub fn produce(brokers: &str, topic: &str, records: &[(impl AsRef<[u8]>, impl As
 pub fn produce_to(brokers: &str, topic: &str, records: &[(i32, impl AsRef<[u8]>)]) -> Vec<(i32, i64)> {
     let record = |partition, payload| FutureRecord::<[u8], [u8]>::to(topic).partition(partition).payload(payload);
     send(brokers, topic, records.iter().map(|(partition, payload)| record(*partition, payload.as_ref())))
+}
+
+/// Writes each text to the first partition in a transaction of its own, which is committed or aborted.
+pub fn produce_in_transactions(brokers: &str, topic: &str, texts: &[(&str, bool)]) {
+    let producer: BaseProducer = config(brokers).set("transactional.id", topic).create().expect("a producer");
+    producer.init_transactions(PATIENCE).expect("transactions");
+    for (text, commits) in texts {
+        producer.begin_transaction().expect("a transaction");
+        let record: BaseRecord<'_, str, str> = BaseRecord::to(topic).payload(*text).partition(0);
+        producer.send(record).unwrap_or_else(|(error, _)| panic!("{topic} takes no record: {error}"));
+        producer.flush(PATIENCE).expect("the record is written");
+        let ended = if *commits { producer.commit_transaction(PATIENCE) } else { producer.abort_transaction(PATIENCE) };
+        ended.expect("the transaction ends");
+    }
 }
 
 fn send<'a>(

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::statistics::Statistics;
+use rdkafka::statistics::{self, Statistics};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::super::Connection;
 use super::super::heard::Heard;
-use super::group::{Group, commit};
+use super::group::{Group, Standing, commit};
 use super::{StartAt, offsets_of};
 use crate::edge::files::FileStamp;
 
@@ -169,6 +169,20 @@ pub(super) fn is_trouble(error: &KafkaError) -> bool {
     )
 }
 
+/// How many records a partition has that are not finished, where that is known. At its end stand markers of transactions and
+/// what was aborted: nobody is handed those, and once they are fetched there is nothing left to do.
+fn lag_of(own: &Standing, told: &statistics::Partition) -> Option<i64> {
+    // The client knows which end is meant, that of all records or of those whose transactions have ended; it has no lag to
+    // tell before the first commit, however much there is.
+    let (end, next) = if told.consumer_lag >= 0 {
+        (told.committed_offset + told.consumer_lag, told.committed_offset)
+    } else {
+        (Some(told.hi_offset).filter(|end| *end >= 0)?, own.next?)
+    };
+    let has_all = told.next_offset >= end && told.fetchq_cnt == 0 && !own.is_at_work;
+    Some(if has_all { 0 } else { end.saturating_sub(next).max(0) })
+}
+
 impl ClientContext for GroupContext {
     fn stats(&self, statistics: Statistics) {
         if self.is_retired() {
@@ -179,20 +193,13 @@ impl ClientContext for GroupContext {
             self.group.observer().well();
         }
         let is_paused = self.group.is_paused();
-        let positions = self.group.positions();
-        for (name, number) in self.group.all_owned() {
-            let partition = statistics.topics.get(name.as_ref()).and_then(|topic| topic.partitions.get(&number));
-            let Some(partition) = partition else { continue };
-            self.group.fetching(&name, number, partition.next_offset);
-            if is_paused {
-                continue;
-            }
-            // The client has no lag to tell before the first commit, however much there is.
-            let stands = || positions.iter().find(|(topic, own, _)| *topic == name && *own == number);
-            if partition.consumer_lag >= 0 {
-                self.group.observer().lag(&name, number, partition.consumer_lag);
-            } else if let (0.., Some((.., next))) = (partition.hi_offset, stands()) {
-                self.group.observer().lag(&name, number, partition.hi_offset.saturating_sub(*next).max(0));
+        for own in self.group.standing() {
+            let topic = statistics.topics.get(own.topic.as_ref());
+            let Some(partition) = topic.and_then(|topic| topic.partitions.get(&own.partition)) else { continue };
+            self.group.fetching(&own.topic, own.partition, partition.next_offset);
+            // A paused partition is not fetched, and would seem to stand still.
+            if let Some(lag) = lag_of(&own, partition).filter(|_| !is_paused) {
+                self.group.observer().lag(&own.topic, own.partition, lag);
             }
         }
     }
@@ -220,5 +227,42 @@ impl ConsumerContext for GroupContext {
             return;
         }
         self.group.commit_answered(&offsets_of(offsets), result.as_ref().err());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the client tells of a partition: committed, its lag, fetched up to, waiting to be taken, and its end.
+    fn told(committed: i64, lag: i64, fetched: i64, waiting: i64, end: i64) -> statistics::Partition {
+        statistics::Partition {
+            committed_offset: committed,
+            consumer_lag: lag,
+            next_offset: fetched,
+            fetchq_cnt: waiting,
+            hi_offset: end,
+            ..statistics::Partition::default()
+        }
+    }
+
+    #[test]
+    fn lag_is_what_is_not_finished_and_no_marker_at_the_end() {
+        for (story, (next, is_at_work), told, want) in [
+            ("all is committed", (Some(50), false), told(50, 0, 50, 0, 50), Some(0)),
+            ("records are being decided", (Some(50), true), told(50, 10, 60, 0, 60), Some(10)),
+            ("records wait to be taken", (Some(50), false), told(50, 10, 60, 10, 60), Some(10)),
+            ("records wait to be fetched", (Some(50), false), told(50, 10, 55, 0, 60), Some(10)),
+            ("a marker is all there is", (Some(50), false), told(50, 1, 51, 0, 51), Some(0)),
+            ("a marker behind one at work", (Some(50), true), told(50, 2, 52, 0, 52), Some(2)),
+            // The end that counts is that of ended transactions: 53 is of one that is open.
+            ("a transaction is open", (Some(50), false), told(50, 1, 51, 0, 53), Some(0)),
+            ("nothing is committed yet", (Some(40), true), told(-1001, -1, 60, 0, 60), Some(20)),
+            ("nothing is finished yet", (None, false), told(-1001, -1, 0, 0, 60), None),
+            ("the end is not known yet", (Some(40), false), told(-1001, -1, 40, 0, -1001), None),
+        ] {
+            let own = Standing { topic: "activity".into(), partition: 3, next, is_at_work };
+            assert_eq!(lag_of(&own, &told), want, "{story}");
+        }
     }
 }

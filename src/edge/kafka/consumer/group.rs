@@ -49,6 +49,16 @@ struct Owned {
     stopped: bool,
 }
 
+/// How far we are with a partition.
+pub(super) struct Standing {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    /// One past what is finished; none before its first record where the group has no position in it.
+    pub(super) next: Option<i64>,
+    /// Whether records of it are handed out and not finished.
+    pub(super) is_at_work: bool,
+}
+
 impl Group {
     pub(super) fn new(observer: Arc<dyn Observer>, revoke_budget: Duration, start: StartAt) -> Self {
         Self {
@@ -153,8 +163,16 @@ impl Group {
         state.partitions.iter().filter_map(of).collect()
     }
 
-    pub(super) fn all_owned(&self) -> Vec<(Arc<str>, i32)> {
-        self.state().partitions.keys().cloned().collect()
+    /// Every partition, how far it is finished, and whether records of it are at hand.
+    pub(super) fn standing(&self) -> Vec<Standing> {
+        let state = self.state();
+        let of = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| Standing {
+            topic: Arc::clone(topic),
+            partition: *partition,
+            next: owned.tracker.stands_at(),
+            is_at_work: owned.tracker.open() > 0,
+        };
+        state.partitions.iter().map(of).collect()
     }
 
     /// Every partition with a position, and that position.
