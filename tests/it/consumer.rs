@@ -11,7 +11,7 @@ use stepup::edge::kafka::headers::Headers;
 use stepup::edge::kafka::records::{At, Position};
 use tokio::sync::mpsc::Receiver;
 
-use crate::services::{create_topic, kafka, produce, produce_in_transactions, unique, wait_until};
+use crate::services::{Broker, create_topic, kafka, produce, produce_in_transactions, produce_to, unique, wait_until};
 use crate::stack::PATIENCE;
 
 #[derive(Default)]
@@ -219,6 +219,41 @@ async fn a_member_whose_name_another_one_took_is_made_anew_and_reads_on() {
         late.iter().all(|text| old.contains(text) && !new.contains(text))
     });
     first.stop().await;
+}
+
+/// A disk that turned a bit over: with `check.crcs` the client leaves such records out and goes on behind them.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_do_not_match_their_checksum_are_not_left_out() {
+    let broker = Broker::start();
+    let topic = unique("turned-over");
+    create_topic(&broker.brokers(), &topic, 1);
+    let texts = |part: &'static str| (0..5).map(move |number| format!("{part}-{number}"));
+    for part in ["first", "second", "third"] {
+        let records: Vec<_> = texts(part).map(|text| (0, text)).collect();
+        produce_to(&broker.brokers(), &topic, &records);
+    }
+    let file = broker.first_file(&topic, 0);
+    let turn_over = || {
+        let mut log = std::fs::read(&file).unwrap();
+        let place = log.windows(8).position(|window| window == b"second-3" || window == b"second-2").unwrap();
+        log[place + 7] ^= 1;
+        std::fs::write(&file, log).unwrap();
+    };
+    turn_over();
+    let seen = Arc::new(Seen::default());
+    let mut settings = settings(&topic, Duration::from_millis(100));
+    settings.connection.brokers = broker.brokers();
+    settings.connection.properties.insert("check.crcs".to_owned(), "true".to_owned());
+    let mut consumer = Consumer::start(settings, Arc::<Seen>::clone(&seen)).unwrap();
+    take_all(&mut consumer, &seen);
+    let troubles = || seen.troubles.lock().unwrap().matches("checksum").count();
+    wait_until(PATIENCE, "it was tried again", || troubles() >= 2);
+    let read = || seen.payloads.lock().unwrap().clone();
+    assert_eq!(read(), texts("first").collect());
+    turn_over();
+    let all: HashSet<_> = ["first", "second", "third"].into_iter().flat_map(texts).collect();
+    wait_until(PATIENCE, "all of it is read", || read() == all);
+    consumer.stop().await;
 }
 
 /// Takes so many records and leaves them open.

@@ -1,18 +1,26 @@
 //! What a Kafka client says of its brokers, kept so that people learn the reason and not only that nothing works.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::Instant;
 
 /// The last reason that tells why a broker cannot be used.
 #[derive(Default)]
 pub(super) struct Heard {
     reason: Mutex<Option<String>>,
     refused: AtomicBool,
+    /// When people were last told of each kind of error.
+    told: Mutex<HashMap<String, Instant>>,
 }
+
+/// How long one kind of error is not told again.
+const QUIET: Duration = Duration::from_secs(60);
 
 impl Heard {
     /// Takes note of an error, and gives back what people should read: that all brokers are down says little where one
@@ -42,6 +50,17 @@ impl Heard {
     /// Whether who we say we are was refused, or not believed, since a broker could be used.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
+    }
+
+    /// Whether people are to be told of an error: of each kind once in a while.
+    pub(super) fn is_news(&self, error: &KafkaError, now: Instant) -> bool {
+        let kind = error.to_string();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = told.get(&kind).is_some_and(|last| now.saturating_duration_since(*last) < QUIET);
+        if !is_known {
+            told.insert(kind, now);
+        }
+        !is_known
     }
 
     pub(super) fn last(&self) -> Option<String> {
@@ -89,5 +108,17 @@ mod tests {
         assert!(heard.is_refused());
         heard.forget();
         assert_eq!((heard.last(), heard.is_refused()), (None, false));
+    }
+
+    #[test]
+    fn one_kind_of_error_is_told_once_a_minute() {
+        let (heard, start) = (Heard::default(), Instant::now());
+        let packed = KafkaError::MessageConsumption(RDKafkaErrorCode::BadCompression);
+        let disk = KafkaError::MessageConsumption(RDKafkaErrorCode::KafkaStorageError);
+        for (second, error, want) in
+            [(0, &packed, true), (1, &packed, false), (1, &disk, true), (59, &packed, false), (60, &packed, true)]
+        {
+            assert_eq!(heard.is_news(error, start + Duration::from_secs(second)), want, "{error} at {second}");
+        }
     }
 }

@@ -352,7 +352,9 @@ fn is_final(error: &KafkaError) -> bool {
         || matches!(
             error.rdkafka_error_code(),
             Some(
-                RDKafkaErrorCode::TopicAuthorizationFailed
+                // Behind records that do not match their checksum the client would go on without a word.
+                RDKafkaErrorCode::BadMessage
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
                     | RDKafkaErrorCode::UnknownTopic
                     | RDKafkaErrorCode::UnknownTopicOrPartition
                     | RDKafkaErrorCode::UnknownPartition

@@ -133,6 +133,11 @@ impl Broker {
         self.child = spawn(&self.directory, &self.identity).unwrap_or_else(|reason| panic!("no restart: {reason}"));
     }
 
+    /// The file that holds the first records of a partition.
+    pub fn first_file(&self, topic: &str, partition: i32) -> PathBuf {
+        self.directory.path().join("log").join(format!("{topic}-{partition}")).join("00000000000000000000.log")
+    }
+
     /// Stops the process where it stands (SIGSTOP): connections stay and get no answers.
     pub fn freeze(&self) {
         self.child.signal("STOP");

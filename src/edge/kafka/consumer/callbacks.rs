@@ -11,6 +11,7 @@ use rdkafka::statistics::{self, Statistics};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::super::Connection;
 use super::super::heard::Heard;
@@ -35,6 +36,11 @@ impl GroupContext {
     /// Whether the brokers refuse what the client was made with while its files hold something else by now.
     pub(super) fn is_outdated(&self, connection: &Connection) -> bool {
         self.heard.is_refused() && self.stamps != connection.stamps()
+    }
+
+    /// Whether people have not been told of such an error lately.
+    pub(super) fn is_news(&self, error: &KafkaError) -> bool {
+        self.heard.is_news(error, Instant::now())
     }
 
     /// From now on the client touches nothing that its successor shares with it.

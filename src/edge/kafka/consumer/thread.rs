@@ -70,6 +70,8 @@ enum End {
     Stopped,
     /// The client is of no use any more.
     Fatal,
+    /// The client is about to leave records out. What it gave before them is good.
+    Unreadable,
     /// What the client was made with is refused, and there is something else to try.
     Outdated,
 }
@@ -87,7 +89,7 @@ impl Thread {
         loop {
             let end = self.poll_until_end(&consumer, &senders);
             match end {
-                End::Stopped | End::Fatal => {
+                End::Stopped | End::Fatal | End::Unreadable => {
                     self.group.begin_closing();
                     group::commit(&self.group, &consumer, None);
                     drop(consumer);
@@ -98,7 +100,7 @@ impl Thread {
             match end {
                 End::Stopped => return,
                 // What was fatal may be so again at once.
-                End::Fatal => self.pass(FATAL_WAIT),
+                End::Fatal | End::Unreadable => self.pass(FATAL_WAIT),
                 End::Outdated => {}
             }
             match self.create_anew() {
@@ -156,6 +158,10 @@ impl Thread {
             let patience = if waiting { self.settings.linger } else { Duration::from_millis(100) };
             let pause = match self.poll(consumer, patience, &mut lanes, &mut known) {
                 Ok(pause) => pause,
+                Err(End::Unreadable) => {
+                    self.finish_what_is_at_hand(consumer, &mut lanes);
+                    return End::Unreadable;
+                }
                 Err(end) => return end,
             };
             for (place, lane) in lanes.iter_mut().enumerate() {
@@ -282,6 +288,16 @@ impl Thread {
         }
     }
 
+    /// Hands out what was taken and waits until that is finished, within the time that a revoke may take.
+    fn finish_what_is_at_hand(&self, consumer: &BaseConsumer<GroupContext>, lanes: &mut [Lane]) {
+        for (place, lane) in lanes.iter_mut().enumerate() {
+            self.hand_over(consumer, place, lane, Pause::Nothing);
+        }
+        let partitions = self.group.standing().into_iter();
+        let partitions: Vec<_> = partitions.map(|own| (own.topic.to_string(), own.partition, own.next)).collect();
+        self.group.drain(&partitions);
+    }
+
     fn pause_again(&self, consumer: &BaseConsumer<GroupContext>, lanes: &[Lane]) {
         for (place, lane) in lanes.iter().enumerate() {
             if lane.paused {
@@ -319,8 +335,31 @@ impl Thread {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 return self.positions_lost(consumer);
             }
-            // Of trouble with the brokers the callback has told.
-            Some(_) | None => tracing::debug!(%error, "Kafka consumer"),
+            // With `check.crcs` the client leaves out what it tells of here, and goes on behind it. A new one begins there.
+            Some(RDKafkaErrorCode::BadMessage) => {
+                let reason = "records do not match their checksum";
+                tracing::error!(
+                    "{reason}; they are not left out, and the Kafka consumer is made anew to read them again"
+                );
+                self.group.observer().trouble(reason);
+                return Some(End::Unreadable);
+            }
+            // Of trouble with the brokers the callback has told, and of topics that are missing the role knows.
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            )
+            | None => tracing::debug!(%error, "Kafka consumer"),
+            // The client stands where it is and tries again, some twice a second: what was compressed cannot be unpacked, the
+            // broker's disk or the permission to read is gone.
+            Some(_) if consumer.context().is_news(error) => {
+                tracing::warn!(%error, "the Kafka consumer cannot read a partition on, and tries again");
+            }
+            Some(_) => {}
         }
         None
     }
