@@ -16,7 +16,7 @@ use crate::world::{Load, RECOVERY, Setup, World};
 
 pub const CASE: Case = Case {
     name: "soak",
-    breaks: "all of it in mixtures drawn from the seed, with six replicas",
+    breaks: "all of it in mixtures drawn from the seed, with six evaluators, three dispatchers and 64 partitions",
     readiness: Readiness::Ready,
     run: soak,
 };
@@ -124,13 +124,14 @@ impl Soak {
             brokers: Some(broker.brokers()),
             brokers_of_roles: Some(format!("127.0.0.1:{}", to_broker.port())),
             redis: Some(format!("url: \"redis://127.0.0.1:{}\"", to_redis.port())),
-            partitions: 12,
+            partitions: 64,
             ..Setup::default()
         };
         let mut world = World::new(trial, setup);
         let to_api = Proxy::to(world.api_address.trim_start_matches("http://"), trial.seed ^ 2);
         world.api_of_roles = Some(format!("http://127.0.0.1:{}", to_api.port()));
-        for roles in ["evaluate", "evaluate", "evaluate", "dispatch", "dispatch", "evaluate,dispatch"] {
+        let (one, other, both) = ("evaluate", "dispatch", "evaluate,dispatch");
+        for roles in [one, one, one, one, other, both, both] {
             world.start_early(roles);
         }
         let ways = [to_redis, to_api, to_broker];
