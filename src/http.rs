@@ -1,8 +1,8 @@
 //! The pages that operators and their machines read: `/livez`, `/readyz`, `/metrics`.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,9 +16,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::health::{Health, Missing};
 use crate::metrics::{self, Metrics};
@@ -27,7 +26,8 @@ use crate::metrics::{self, Metrics};
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// A connection ends after so long, whatever its client reads or does not.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(30);
-/// More connections than this wait to be accepted.
+/// Where so many connections are open, the oldest one gives way to the next: clients that say nothing must not keep out the
+/// probes of a process that would be restarted for it.
 const MOST_CONNECTIONS: usize = 64;
 /// How long to wait before accepting again when the system has no more sockets to give.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -58,16 +58,19 @@ pub async fn serve(
 ) {
     let front = front.unwrap_or_else(|| Router::new().route("/", get(async || plain_front())));
     let pages = router(metrics, health).merge(front);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let connections = TaskTracker::new();
-    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
+    let mut open: VecDeque<AbortOnDropHandle<()>> = VecDeque::with_capacity(MOST_CONNECTIONS);
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((connection, peer, place)) => {
-                let (pages, shutdown) = (pages.clone().layer(Extension(peer)), shutdown.clone());
-                connections.spawn(async move {
-                    answer(connection, pages, &shutdown).await;
-                    drop(place);
-                });
+            Ok((connection, peer)) => {
+                let (pages, shutdown) = (pages.clone().layer(Extension(Peer(peer.ip()))), shutdown.clone());
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= MOST_CONNECTIONS {
+                    tracing::debug!("the oldest connection gives way to another");
+                    open.pop_front();
+                }
+                let answering = connections.spawn(async move { answer(connection, pages, &shutdown).await });
+                open.push_back(AbortOnDropHandle::new(answering));
             }
             Err(error) if is_the_clients(&error) => tracing::debug!(%error, "a connection ended before it began"),
             Err(error) => {
@@ -80,15 +83,6 @@ pub async fn serve(
     if tokio::time::timeout(STOP_WITHIN, connections.wait()).await.is_err() {
         tracing::debug!("connections were still open when the server stopped");
     }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (connection, peer) = listener.accept().await?;
-    Ok((connection, Peer(peer.ip()), place))
 }
 
 async fn answer(connection: TcpStream, pages: Router, shutdown: &CancellationToken) {
@@ -257,6 +251,24 @@ mod tests {
         server.shutdown.cancel();
         tokio::time::timeout(STOP_WITHIN * 2, server.ended).await.unwrap().unwrap();
         assert!(TcpStream::connect(server.at).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn clients_that_say_nothing_do_not_keep_out_others_however_many_they_are() {
+        let server = server().await;
+        let mut silent = Vec::new();
+        for _ in 0..MOST_CONNECTIONS + 10 {
+            let mut connection = TcpStream::connect(server.at).await.unwrap();
+            connection.write_all(b"GET /livez HTTP/1.1\r\nHost: ").await.unwrap();
+            silent.push(connection);
+        }
+        assert_eq!(server.get_json("/livez").await.0, 200);
+        let cut = silent[0].read(&mut [0]).await;
+        assert!(matches!(cut, Ok(0) | Err(_)), "the oldest one is gone: {cut:?}");
+        silent[MOST_CONNECTIONS].write_all(b"a\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        silent[MOST_CONNECTIONS].read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "a younger one is answered: {answer}");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use super::console::Console;
 use super::processor::Processor;
 use super::{background, dispatch, wiring};
 use crate::config::{self, Config, Store};
+use crate::edge::preferences;
 use crate::edge::redis::{self, RedisStore};
 use crate::health::{Dependency, Health};
 use crate::metrics::Metrics;
@@ -75,14 +76,16 @@ async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {
     processor.work().await
 }
 
-/// What the buffers of all stages can hold at the most, in bytes: consumer queues, batches, commands at hand, producer, and
-/// what is remembered of windows, which candidate preferences have of their own. Of evaluate's batches eleven have their bytes,
-/// or their dead letters' as many.
+/// What a process can hold at the most, in bytes: consumer queues, batches, commands at hand, producer, and what is remembered
+/// of windows and tenants, which candidate preferences have of their own. Of evaluate's batches eleven have their bytes, or their
+/// dead letters' as many.
 fn memory_bound(config: &Config) -> usize {
     const MIB: usize = 1024 * 1024;
-    let windows = redis::MEMORY * if config.evaluate.candidate.is_some() { 2 } else { 1 };
+    let tenants = usize::try_from(config.preferences.max_tenants).unwrap_or(usize::MAX);
+    let sources = if config.evaluate.candidate.is_some() { 2 } else { 1 };
+    let remembered = tenants.saturating_mul(preferences::TENANT_MEMORY).saturating_add(redis::MEMORY) * sources;
     let role = |role: &config::Role| match role {
-        config::Role::Evaluate => 16 * MIB + 11 * 8 * MIB + 64 * MIB + windows,
+        config::Role::Evaluate => 16 * MIB + 11 * 8 * MIB + 64 * MIB + remembered,
         config::Role::Dispatch => 16 * MIB + 4 * 8 * MIB + dispatch::MOST_AT_HAND * 2 * 1024 + 64 * MIB,
     };
     let traces = config.traces.endpoint.as_ref().map_or(0, |_| traces::MEMORY);

@@ -26,7 +26,8 @@ fn memory_is_bounded(trial: &Trial<'_>) -> Figures {
     const EVENTS: u64 = if cfg!(debug_assertions) { 40_000 } else { 200_000 };
     let server = RedisServer::start();
     let redis = Some(format!("url: \"{}\"", server.url()));
-    let mut world = World::new(trial, Setup { redis, batch: 500, ..Setup::default() });
+    let preferences = "ttl: 3s, timeout: 1s, max_tenants: 100";
+    let mut world = World::new(trial, Setup { redis, preferences, batch: 500, ..Setup::default() });
     let member = world.start("evaluate,dispatch");
     let at_rest = world.fleet[member].memory();
     let bound = at_rest + world.fleet[member].memory_bound();
