@@ -12,7 +12,7 @@ use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
 use super::credentials::{Credential, Credentials};
-use super::tls::{certificates, install_tls_provider};
+use super::tls::{certificates, install_tls_provider, watching_its_connections};
 use crate::domain::delivery::Answer;
 use crate::domain::ids::TenantId;
 use crate::edge::clock;
@@ -209,7 +209,7 @@ fn header_name(name: &str) -> Result<HeaderName, SessionsError> {
 
 fn client(settings: &SessionsSettings) -> Result<Client, SessionsError> {
     install_tls_provider();
-    let mut builder = Client::builder()
+    let mut builder = watching_its_connections(Client::builder(), settings.timeout)
         .user_agent(concat!("stepup/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         // A call that is repeated unseen would spoil the count of attempts and the retry budget.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Url, redirect};
 use tokio::net::TcpStream;
 
 use crate::wire::session::for_people;
@@ -28,6 +28,13 @@ pub(super) fn certificates(path: &Path) -> io::Result<Vec<Certificate>> {
         return Err(io::Error::other("it holds no certificate"));
     }
     Ok(certificates)
+}
+
+/// Has a client find out that the other end of an HTTP/2 connection is gone, which its calls share: while one of them waits it
+/// is asked for a sign of life. Otherwise each call would time out by itself, over the same connection, for as long as
+/// something on the way pretends to be there.
+pub(super) fn watching_its_connections(client: ClientBuilder, timeout: Duration) -> ClientBuilder {
+    client.http2_keep_alive_interval(timeout / 2).http2_keep_alive_timeout(timeout)
 }
 
 /// Whether the host of a URL can be connected to, within 2 seconds; over TLS, whether it is also who it claims to be by

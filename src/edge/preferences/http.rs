@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::source::{Fetched, PreferencesSource, document};
 use crate::domain::ids::TenantId;
-use crate::edge::tls::install_tls_provider;
+use crate::edge::tls::{install_tls_provider, watching_its_connections};
 use crate::wire::preferences::MAX_BYTES;
 
 /// Which credential goes with a tenant's requests.
@@ -85,7 +85,7 @@ impl HttpPreferences {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(InvalidHttpSettings::Url);
         }
-        let mut client = Client::builder()
+        let mut client = watching_its_connections(Client::builder(), settings.timeout)
             .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(settings.timeout)

@@ -1,12 +1,19 @@
 //! The session API and the preferences over TLS, by the word of a private authority.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::Response;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use stepup::domain::delivery::Answer;
 use stepup::domain::ids::TenantId;
 use stepup::edge::credentials::Credentials;
 use stepup::edge::sessions::{HttpSessions, Sessions as _, SessionsSettings};
+use tokio::sync::Notify;
 
 use super::ON;
 use crate::services::{Authority, Identity, StepupProcess, TlsFront, Valid, block_on, wait_for};
@@ -131,6 +138,62 @@ fn a_service_that_cannot_be_believed_is_told_nothing_and_the_reason_is_told() {
         assert!(matches!(&answer, Answer::NotSent { reason: told } if told.contains(reason)), "{name}: {answer:?}");
     }
     assert_eq!(stack.simulator("/sim/stats")["calls"], 0);
+}
+
+/// Speaks HTTP/2 and answers every call with 418. What it is told over connections that were made before it fell silent goes
+/// nowhere, and nobody is told.
+struct Http2Service {
+    front: TlsFront,
+    silence: Arc<Notify>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Http2Service {
+    fn start(identity: &Identity) -> Self {
+        let (silence, calls) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (falls_silent, counted) = (Arc::clone(&silence), Arc::clone(&calls));
+        let front = TlsFront::start_for(identity, &[b"h2"], move |stream| {
+            let (falls_silent, counted) = (Arc::clone(&falls_silent), Arc::clone(&counted));
+            async move {
+                let answer = service_fn(|_| {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    async { Response::builder().status(418).body(String::new()) }
+                });
+                let stream = TokioIo::new(stream);
+                let mut serving = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(stream, answer));
+                tokio::select! {
+                    _ = &mut serving => {}
+                    // It stays, and is not looked after.
+                    () = falls_silent.notified() => std::future::pending().await,
+                }
+            }
+        });
+        Self { front, silence, calls }
+    }
+}
+
+#[test]
+fn a_connection_whose_other_end_is_gone_is_not_used_for_ever() {
+    let authority = Authority::make();
+    let service = Http2Service::start(&authority.issue("api", "DNS:localhost", Valid::Now));
+    let mut settings = SessionsSettings::new(format!("https://localhost:{}", service.front.address.port()));
+    settings.ca_file = Some(authority.certificate().into());
+    settings.timeout = Duration::from_millis(500);
+    let limit = settings.timeout;
+    block_on(async {
+        let sessions = HttpSessions::new(settings, Arc::new(Credentials::none())).unwrap();
+        let call = async || sessions.create(&TenantId::new("acme").unwrap(), b"{}".to_vec(), None, limit).await;
+        for _ in 0..2 {
+            assert!(matches!(call().await, Answer::Status { code: 418, .. }));
+        }
+        service.silence.notify_waiters();
+        let mut lost = 0;
+        while matches!(call().await, Answer::Lost { .. }) {
+            lost += 1;
+            assert!(lost < 10, "a new connection is made");
+        }
+        assert!(lost > 0 && service.calls.load(Ordering::SeqCst) == 3, "{lost}");
+    });
 }
 
 /// One call by itself.

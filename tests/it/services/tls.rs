@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::child::directory;
 use super::unique;
@@ -108,28 +109,46 @@ pub struct TlsFront {
 
 impl TlsFront {
     pub fn start(identity: &Identity, behind: SocketAddr) -> Self {
+        Self::start_for(identity, &[], move |mut front| async move {
+            if let Ok(mut back) = TcpStream::connect(behind).await {
+                // Whoever has enough ends the connection, which is no trouble.
+                let _ = copy_bidirectional(&mut front, &mut back).await;
+            }
+        })
+    }
+
+    /// The same for whoever serves what TLS holds, in one of these protocols.
+    pub fn start_for<S>(
+        identity: &Identity,
+        protocols: &[&[u8]],
+        serve: impl Fn(TlsStream<TcpStream>) -> S + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Future<Output = ()> + Send,
+    {
         stepup::edge::tls::install_tls_provider();
         let chain = CertificateDer::pem_file_iter(&identity.certificate).expect("a PEM file");
         let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
         let key = PrivateKeyDer::from_pem_file(&identity.key).expect("a key");
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
+        let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
+        let serve = Arc::new(serve);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(relay(acceptor.clone(), stream, behind));
+                let (acceptor, serve) = (acceptor.clone(), Arc::clone(&serve));
+                tokio::spawn(async move {
+                    // Whoever does not believe us ends the handshake.
+                    if let Ok(front) = acceptor.accept(stream).await {
+                        serve(front).await;
+                    }
+                });
             }
         });
         Self { address, runtime: Some(runtime) }
-    }
-}
-
-async fn relay(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
-    // Whoever does not believe us ends the handshake, and whoever has enough the connection: both are no trouble.
-    if let (Ok(mut front), Ok(mut back)) = (acceptor.accept(stream).await, TcpStream::connect(behind).await) {
-        let _ = copy_bidirectional(&mut front, &mut back).await;
     }
 }
 
