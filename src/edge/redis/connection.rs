@@ -18,6 +18,7 @@ use redis::{
     TlsCertificates, Value,
 };
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 
 use super::direct::Direct;
 use super::failure::{Failure, spoils_connection, unreadable_file};
@@ -40,7 +41,12 @@ pub(super) struct Connection {
 struct Current {
     generation: u64,
     attempt: Option<Attempt>,
+    /// When somebody last needed it.
+    used: Option<Instant>,
 }
+
+/// How long a connection is trusted without having been used.
+const IDLE: Duration = Duration::from_secs(10);
 
 type Attempt = Shared<BoxFuture<'static, Result<Link, Failure>>>;
 
@@ -75,6 +81,15 @@ impl Link {
     }
 }
 
+impl RedisSettings {
+    async fn bounded<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+        match tokio::time::timeout(self.response_timeout, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))),
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn new(settings: RedisSettings) -> Self {
         let is_direct = match &settings.servers {
@@ -105,40 +120,30 @@ impl Connection {
 
     /// Sends commands, to the node of the first one's key. The answers stand as they came; errors are among them.
     pub(super) async fn send(&self, commands: &Commands) -> Result<Vec<Value>, Failure> {
-        let spoilt = |answers: &Vec<Value>| server_errors(answers).any(|error| spoils_connection(&error));
-        self.call(|link| link.send(commands), spoilt).await
+        let (generation, link) = self.link().await?;
+        let answers = self.settings.bounded(link.send(commands)).await;
+        let spoilt = match &answers {
+            Ok(answers) => server_errors(answers).any(|error| spoils_connection(&error)),
+            Err(error) => spoils_connection(error),
+        };
+        if spoilt {
+            self.drop_link(generation);
+        }
+        answers.map_err(|error| self.failure(error))
     }
 
     /// Sends one command to the server, or to every primary of the cluster.
     pub(super) async fn ask_primaries(&self, words: &[&str]) -> Result<Vec<Value>, Failure> {
         let mut command = Cmd::new();
         command.arg(words);
-        self.call(|link| link.ask_primaries(command.clone()), |_| false).await
-    }
-
-    /// Calls over the connection, and lets go of it where that or its answers spoil it. A server, or something on the way,
-    /// may have closed a connection that stood idle, which shows when it is used: then the same is asked once more over a
-    /// new one, for that is no outage.
-    async fn call<C>(
-        &self,
-        call: impl Fn(Link) -> C,
-        spoilt: impl Fn(&Vec<Value>) -> bool,
-    ) -> Result<Vec<Value>, Failure>
-    where
-        C: Future<Output = RedisResult<Vec<Value>>>,
-    {
-        let mut is_last = self.is_cluster();
-        loop {
-            let (generation, link) = self.link().await?;
-            let answers = self.bounded(call(link)).await;
-            if answers.as_ref().map_or_else(spoils_connection, &spoilt) {
-                self.drop_link(generation);
-            }
-            match answers {
-                Err(error) if error.is_connection_dropped() && !is_last => is_last = true,
-                answers => return answers.map_err(|error| self.failure(error)),
-            }
+        let (generation, link) = self.link().await?;
+        let answers = self.settings.bounded(link.ask_primaries(command)).await;
+        if let Err(error) = &answers
+            && spoils_connection(error)
+        {
+            self.drop_link(generation);
         }
+        answers.map_err(|error| self.failure(error))
     }
 
     /// What an error means. A redirection tells a single server's client that it speaks to a cluster.
@@ -151,20 +156,8 @@ impl Connection {
         error.into()
     }
 
-    async fn bounded<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-        match tokio::time::timeout(self.settings.response_timeout, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))),
-        }
-    }
-
     async fn link(&self) -> Result<(u64, Link), Failure> {
-        let (generation, attempt) = {
-            let mut current = self.lock();
-            let connect = || connect(Arc::clone(&self.settings), self.is_direct).boxed().shared();
-            let attempt = current.attempt.get_or_insert_with(connect).clone();
-            (current.generation, attempt)
-        };
+        let (generation, attempt) = self.attempt();
         let link = attempt.await;
         if link.is_err() {
             self.drop_link(generation);
@@ -172,17 +165,50 @@ impl Connection {
         Ok((generation, link?))
     }
 
+    /// The connection in use, or the attempt to make one. A server, or something on the way, may have closed a connection that
+    /// stood idle, which is no outage: it is asked for a sign of life before anything is entrusted to it.
+    fn attempt(&self) -> (u64, Attempt) {
+        let settings = || Arc::clone(&self.settings);
+        let mut current = self.lock();
+        let before = current.used.replace(Instant::now());
+        let is_idle = before.is_some_and(|before| before.elapsed() >= IDLE);
+        let attempt = match current.attempt.take() {
+            Some(attempt) if !is_idle => attempt,
+            Some(attempt) => {
+                current.generation += 1;
+                revive(attempt, settings(), self.is_direct).boxed().shared()
+            }
+            None => connect(settings(), self.is_direct).boxed().shared(),
+        };
+        current.attempt = Some(attempt.clone());
+        (current.generation, attempt)
+    }
+
     /// Lets go of a connection, unless a newer one has taken its place.
     fn drop_link(&self, generation: u64) {
         let mut current = self.lock();
         if current.generation == generation {
-            *current = Current { generation: generation + 1, attempt: None };
+            *current = Current { generation: generation + 1, ..Current::default() };
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A connection that stood idle, where it answers, or else another one. A cluster's looks after itself.
+async fn revive(idle: Attempt, settings: Arc<RedisSettings>, is_direct: bool) -> Result<Link, Failure> {
+    let link = idle.await;
+    let answers = match &link {
+        Ok(Link::Cluster(_)) => true,
+        Ok(link) => {
+            let answer = settings.bounded(link.clone().ask_primaries(redis::cmd("PING"))).await;
+            !answer.is_err_and(|error| spoils_connection(&error))
+        }
+        Err(_) => false,
+    };
+    if answers { link } else { connect(settings, is_direct).await }
 }
 
 async fn connect(settings: Arc<RedisSettings>, is_direct: bool) -> Result<Link, Failure> {

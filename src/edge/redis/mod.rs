@@ -1,8 +1,8 @@
 //! Windows, claims, outcomes and controls in Redis, on one server or a cluster of them.
 //!
 //! Every call is one pipeline, on a cluster one for each bucket present, side by side. Whatever is called may be called
-//! again: a call whose answer was lost is made once more over a new connection, and then by the caller. Scripts check their
-//! arguments and what is stored before their first write.
+//! again: a call whose answer was lost is made anew by the caller. Scripts check their arguments and what is stored before
+//! their first write.
 
 mod claims;
 mod connection;
@@ -104,8 +104,8 @@ pub const MEMORY: usize = windows::MEMORY;
 pub type Observe = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 /// The stores in Redis. Clones share one connection, those that are [`Scoped::beside`] each other do not. It is made at the
-/// first call and made anew after it was lost; a call that meets a lost connection is made once more over a new one, and
-/// where there is none fails as unavailable.
+/// first call and made anew after it was lost, also while it was idle; a call under which it is lost fails as unavailable, and
+/// the next one connects.
 #[derive(Clone)]
 pub struct RedisStore {
     connection: Connection,
