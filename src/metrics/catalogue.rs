@@ -94,8 +94,8 @@ catalogue! {
     FLOOD: Gauge "stepup_flood" ["topic", "partition"]
         "1 while a partition stands because nearly all of its last records cannot be processed (evaluate.flood); else no series.";
     STALLS: Counter "stepup_stalls_total" ["role"]
-        "Times that a role's Kafka client was made anew, for a partition was not read for a minute although it grew and nothing \
-         was at hand.";
+        "Times that a role's Kafka client was made anew, for a partition was not read for a minute although it held more and \
+         nothing was at hand.";
     INFLIGHT: Gauge "stepup_inflight" ["role"]
         "Records that a role has taken up and not finished yet.";
     ASSIGNED_PARTITIONS: Gauge "stepup_assigned_partitions" ["role"]

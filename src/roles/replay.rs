@@ -241,6 +241,11 @@ impl Run {
             read && (self.args.no_outcomes || self.shared.measure().without_outcome() == 0)
         };
         self.until(progress, self.args.drain, settled).await;
+        let unread = ends.map(|ends| self.observer.unread(&ends)).unwrap_or_default();
+        if !unread.is_empty() {
+            self.shared
+                .note(format!("not read to the end, so what stands there counts as lost: {}", unread.join(", ")));
+        }
     }
 
     /// Shows where it stands until it is done, or the time is over; that is soon once somebody has asked to stop.
@@ -281,7 +286,7 @@ impl Run {
             decided,
             sending: sent.took,
             whole: self.watch.elapsed(),
-            compared: sent.expected.as_ref().map(|expected| measure.compare(expected)),
+            compared: sent.expected.as_ref().and_then(|expected| measure.compare(expected)),
             outcomes: if self.args.no_outcomes { Outcomes::NotAwaited } else { Outcomes::Awaited },
             interrupted: self.stop.is_cancelled(),
         };

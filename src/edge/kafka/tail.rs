@@ -144,11 +144,12 @@ impl Tail {
         self.reached.ends.load(Ordering::Relaxed) >= self.reached.partitions.len()
     }
 
-    /// Whether everything up to these ends was read and given away. Partitions that are not read along do not count.
-    pub fn has_reached(&self, ends: &[End]) -> bool {
-        ends.iter().all(|end| {
-            let reached = self.reached.find(&end.topic, end.partition);
-            reached.is_none_or(|reached| reached.load(Ordering::Acquire) >= end.offset)
+    /// Which of these ends were not read up to and given away, and how far each of their partitions was. Partitions that are not
+    /// read along do not count.
+    pub fn before<'a>(&self, ends: &'a [End]) -> impl Iterator<Item = (&'a End, i64)> {
+        ends.iter().filter_map(|end| {
+            let reached = self.reached.find(&end.topic, end.partition)?.load(Ordering::Acquire);
+            (reached < end.offset).then_some((end, reached))
         })
     }
 }

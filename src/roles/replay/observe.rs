@@ -86,7 +86,13 @@ impl Observer {
 
     /// Whether everything up to there was read.
     pub(super) fn has_read(&self, ends: &[End]) -> bool {
-        self.tail.has_reached(ends)
+        self.tail.before(ends).next().is_none()
+    }
+
+    /// The partitions that were not read up to there, for people.
+    pub(super) fn unread(&self, ends: &[End]) -> Vec<String> {
+        let one = |(end, at): (&End, i64)| format!("{}[{}] up to {at} of {}", end.topic, end.partition, end.offset);
+        self.tail.before(ends).map(one).collect()
     }
 }
 

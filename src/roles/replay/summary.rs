@@ -139,7 +139,7 @@ impl Measured<'_> {
             ("dead letters", counts.dead_letters().values().sum(), self.dead_letter_remark()),
         ];
         for (name, count, remark) in [
-            ("not taken", counts.failed, "by the brokers"),
+            ("not taken", counts.failed, "by the brokers; which commands must come is not known then"),
             ("sent again", counts.repeats_sent, "under the same id, as asked"),
             ("bad lines", counts.bad_lines, "of the recording, not sent"),
             ("untimed", counts.untimed, "commands whose event was sent too long ago"),

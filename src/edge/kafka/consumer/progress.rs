@@ -26,7 +26,7 @@ pub trait Observer: Send + Sync {
     fn well(&self);
     /// These positions are outside of what the brokers hold. Their partitions stand until somebody decides.
     fn position_lost(&self, partitions: &[String]);
-    /// This partition is not read although it grows. The client is made anew.
+    /// This partition is not read although it holds more. The client is made anew.
     fn stalled(&self, _partition: &str) {}
 }
 

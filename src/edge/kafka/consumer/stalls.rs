@@ -1,5 +1,5 @@
-//! Partitions that are not read although they grow: a client that forgot one of them, or a broker that does not answer for it.
-//! Pure: time comes in as an argument.
+//! Partitions that are not read although they hold more: a client that forgot one of them, or a broker that does not answer for
+//! it. Pure: time comes in as an argument.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// For so long a partition may grow without being read.
+/// For so long a partition may hold more without being read.
 const LONGEST: Duration = Duration::from_secs(60);
+/// So often that time is doubled where a new client has not helped: what cannot be read disturbs the other partitions less and
+/// less.
+const DOUBLED: u32 = 6;
 
 /// A partition of which nothing is at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +20,8 @@ pub(super) struct Idle {
     pub(super) partition: i32,
     /// One past what is finished.
     pub(super) next: i64,
-    /// What the client fetches next. It may be ahead: markers of transactions are fetched and not handed out.
+    /// What the client fetches next, or less than 0 where it has not told. It may be ahead: markers of transactions are
+    /// fetched and not handed out.
     pub(super) fetching: i64,
 }
 
@@ -25,6 +29,8 @@ pub(super) struct Idle {
 #[derive(Debug, Default)]
 pub(super) struct Stalls {
     known: HashMap<(Arc<str>, i32), Standing>,
+    /// For which a new client was made, where they stood then, and how often.
+    tried: HashMap<(Arc<str>, i32), (i64, u32)>,
 }
 
 #[derive(Debug)]
@@ -50,16 +56,27 @@ impl Stalls {
         stand
     }
 
-    /// The broker holds `low..high` of a partition that did not move. Tells whether that has been so for too long.
+    /// The broker lets us read `low..high` of a partition that did not move. Tells whether that has been so for too long. Where
+    /// it is not known how far the client has fetched, there may be markers only, unless there is more than at first.
     pub(super) fn holds(&mut self, one: &Idle, low: i64, high: i64, now: Instant) -> bool {
-        let Some(standing) = self.known.get_mut(&(Arc::clone(&one.topic), one.partition)) else { return false };
-        // A position that the broker does not hold is another matter, and nothing is read from there.
-        if !(low..high).contains(&one.next) {
+        let name = (Arc::clone(&one.topic), one.partition);
+        let Some(standing) = self.known.get_mut(&name) else { return false };
+        // A position that the broker does not hold is another matter, and nothing is read from there. Where all is fetched there
+        // are markers only.
+        if !(low..high).contains(&one.next) || one.fetching >= high {
             standing.behind = None;
             return false;
         }
         let (since, end) = *standing.behind.get_or_insert((now, high));
-        high > end && now.saturating_duration_since(since) >= LONGEST
+        let holds_more = one.fetching >= 0 || high > end;
+        let times = self.tried.get(&name).filter(|(next, _)| *next == one.next).map_or(0, |(_, times)| *times);
+        let longest = LONGEST * 2_u32.pow(times.min(DOUBLED));
+        let is_stalled = holds_more && now.saturating_duration_since(since) >= longest;
+        if is_stalled {
+            self.tried.insert(name, (one.next, times + 1));
+            standing.behind = None;
+        }
+        is_stalled
     }
 }
 
@@ -80,24 +97,47 @@ mod tests {
         })
     }
 
+    #[test]
+    fn where_a_new_client_does_not_help_the_next_one_comes_later_and_later() {
+        let (start, mut stalls) = (Instant::now(), Stalls::default());
+        let mut stalled = Vec::new();
+        for number in 0..190 {
+            // At 45 minutes somebody mends it, and it stands further on.
+            let at = if number < 180 { 50 } else { 55 };
+            let idle = Idle { topic: "activity".into(), partition: 3, next: at, fetching: at };
+            for one in stalls.look(vec![idle]) {
+                if stalls.holds(&one, 0, 60, start + Duration::from_secs(number * 15)) {
+                    stalled.push(number * 15);
+                }
+            }
+        }
+        assert_eq!(stalled, [75, 210, 465, 960, 1_935, 2_775]);
+    }
+
     /// Looks every 15 seconds, by a rule.
     fn looks(of: impl Fn(u64) -> (Option<(i64, i64)>, (i64, i64))) -> Vec<Look> {
         (0..=20).map(|number| (number * 15, of(number).0, of(number).1)).collect()
     }
 
     #[test]
-    fn only_a_partition_that_stands_while_it_grows_for_a_minute_is_stalled() {
+    fn only_a_partition_that_stands_for_a_minute_while_it_holds_more_is_stalled() {
         let stands = Some((50, 50));
         for (story, looks, want) in [
             ("it is at its end", looks(|_| (stands, (0, 50))), None),
             // First seen to stand at 15, with more to read; a minute later it is enough.
             ("it grows and stands", looks(|n| (stands, (0, 60 + n as i64))), Some(75)),
-            ("it has more and does not grow", looks(|_| (stands, (0, 60))), None),
+            ("it has more and does not grow", looks(|_| (stands, (0, 60))), Some(75)),
+            ("it has more after a while", looks(|n| (stands, (0, 50 + i64::from(n >= 8)))), Some(180)),
+            ("there are markers only", looks(|_| (Some((50, 60)), (0, 60))), None),
             (
-                "it grows after a while",
-                looks(|n| (stands, (0, 50 + i64::from(n >= 8) + i64::from(n >= 10)))),
-                Some(180),
+                "a record came behind markers this second",
+                looks(
+                    |n| if n < 11 { (Some((50, 51)), (0, 51 + i64::from(n == 10))) } else { (Some((52, 52)), (0, 52)) },
+                ),
+                None,
             ),
+            ("who knows what there is", looks(|_| (Some((50, -1)), (0, 60))), None),
+            ("who knows, but it grows", looks(|n| (Some((50, -1)), (0, 60 + n as i64))), Some(75)),
             ("it moves", looks(|n| (Some((50 + n as i64, 50)), (0, 100 + n as i64))), None),
             ("only markers are fetched", looks(|n| (Some((50, 50 + n as i64)), (0, 60 + n as i64))), None),
             ("it is at work now and then", looks(|n| ((n % 4 > 0).then_some((50, 50)), (0, 60 + n as i64))), None),

@@ -86,8 +86,9 @@ fn list_of(partitions: &[(Arc<str>, i32)]) -> TopicPartitionList {
 
 impl Thread {
     pub(super) fn run(&self, mut consumer: BaseConsumer<GroupContext>, senders: Vec<Sender<Batch>>) {
+        let mut stalls = Stalls::default();
         loop {
-            let end = self.poll_until_end(&consumer, &senders);
+            let end = self.poll_until_end(&consumer, &senders, &mut stalls);
             match end {
                 End::Stopped | End::Fatal | End::Unreadable => {
                     self.group.begin_closing();
@@ -134,7 +135,12 @@ impl Thread {
         self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
-    fn poll_until_end(&self, consumer: &BaseConsumer<GroupContext>, senders: &[Sender<Batch>]) -> End {
+    fn poll_until_end(
+        &self,
+        consumer: &BaseConsumer<GroupContext>,
+        senders: &[Sender<Batch>],
+        stalls: &mut Stalls,
+    ) -> End {
         let lane = |sender: &Sender<Batch>| Lane {
             sender: sender.clone(),
             hand: Batch::default(),
@@ -144,7 +150,7 @@ impl Thread {
         let mut lanes: Vec<Lane> = senders.iter().map(lane).collect();
         let mut last_store = Instant::now();
         let mut last_look = Instant::now();
-        let (mut stalls, mut last_watch) = (Stalls::default(), Instant::now());
+        let mut last_watch = Instant::now();
         let mut known = None;
         while !self.stopping() {
             self.group.observer().polled();
@@ -183,7 +189,7 @@ impl Thread {
             }
             if last_watch.elapsed() >= WATCH_EVERY {
                 last_watch = Instant::now();
-                if self.is_stalled(consumer, &lanes, &mut stalls) {
+                if self.is_stalled(consumer, &lanes, stalls) {
                     return End::Fatal;
                 }
             }

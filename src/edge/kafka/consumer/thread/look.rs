@@ -13,7 +13,7 @@ use super::{End, Lane, Thread};
 const LOOK_BUDGET: Duration = Duration::from_secs(2);
 
 impl Thread {
-    /// Whether a partition is not read although it grows and nothing of it is at hand.
+    /// Whether a partition is not read although it holds more and nothing of it is at hand.
     pub(super) fn is_stalled(
         &self,
         consumer: &BaseConsumer<GroupContext>,
@@ -39,7 +39,7 @@ impl Thread {
                 tracing::error!(
                     partition,
                     end = high,
-                    "a partition grows and is not read; the Kafka client is made anew"
+                    "a partition holds more and is not read; the Kafka client is made anew"
                 );
                 self.group.observer().stalled(&partition);
                 return true;
