@@ -360,10 +360,10 @@ impl Thread {
                 | RDKafkaErrorCode::UnknownPartition,
             )
             | None => tracing::debug!(%error, "Kafka consumer"),
-            // The client stands where it is and tries again, some twice a second: what was compressed cannot be unpacked, the
-            // broker's disk or the permission to read is gone.
+            // With some the client stands before what it cannot read, and tries again twice a second: what was compressed cannot
+            // be unpacked, the broker's disk or the permission to read is gone.
             Some(_) if consumer.context().is_news(error) => {
-                tracing::warn!(%error, "the Kafka consumer cannot read a partition on, and tries again");
+                tracing::warn!(%error, "the Kafka consumer met an error and tries again");
             }
             Some(_) => {}
         }
