@@ -1,4 +1,5 @@
-//! TLS: the cryptography behind every connection of this process, whom it trusts, and whether a service can be reached.
+//! TLS: the cryptography behind every connection of this process, whom it trusts, and whether a service can be reached and is
+//! still there.
 
 use std::error::Error as _;
 use std::io;

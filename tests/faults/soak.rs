@@ -130,8 +130,8 @@ impl Soak {
         let mut world = World::new(trial, setup);
         let to_api = Proxy::to(world.api_address.trim_start_matches("http://"), trial.seed ^ 2);
         world.api_of_roles = Some(format!("http://127.0.0.1:{}", to_api.port()));
-        let (one, other, both) = ("evaluate", "dispatch", "evaluate,dispatch");
-        for roles in [one, one, one, one, other, both, both] {
+        let (evaluate, dispatch, both) = ("evaluate", "dispatch", "evaluate,dispatch");
+        for roles in [evaluate, evaluate, evaluate, evaluate, dispatch, both, both] {
             world.start_early(roles);
         }
         let ways = [to_redis, to_api, to_broker];

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::super::Connection;
 use super::super::heard::Heard;
-use super::group::{Group, Standing, commit};
+use super::group::{Group, OwnPartition, commit};
 use super::{StartAt, offsets_of};
 use crate::edge::files::FileStamp;
 
@@ -177,7 +177,7 @@ pub(super) fn is_trouble(error: &KafkaError) -> bool {
 
 /// How many records a partition has that are not finished, where that is known. At its end stand markers of transactions and
 /// what was aborted: nobody is handed those, and once they are fetched there is nothing left to do.
-fn lag_of(own: &Standing, told: &statistics::Partition) -> Option<i64> {
+fn lag_of(own: &OwnPartition, told: &statistics::Partition) -> Option<i64> {
     // The client knows which end is meant, that of all records or of those whose transactions have ended; it has no lag to
     // tell before the first commit, however much there is.
     let (end, next) = if told.consumer_lag >= 0 {
@@ -199,7 +199,7 @@ impl ClientContext for GroupContext {
             self.group.observer().well();
         }
         let is_paused = self.group.is_paused();
-        for own in self.group.standing() {
+        for own in self.group.own_partitions() {
             let topic = statistics.topics.get(own.topic.as_ref());
             let Some(partition) = topic.and_then(|topic| topic.partitions.get(&own.partition)) else { continue };
             self.group.fetching(&own.topic, own.partition, partition.next_offset);
@@ -267,7 +267,7 @@ mod tests {
             ("nothing is finished yet", (None, false), told(-1001, -1, 0, 0, 60), None),
             ("the end is not known yet", (Some(40), false), told(-1001, -1, 40, 0, -1001), None),
         ] {
-            let own = Standing { topic: "activity".into(), partition: 3, next, is_at_work };
+            let own = OwnPartition { topic: "activity".into(), partition: 3, next, is_at_work };
             assert_eq!(lag_of(&own, &told), want, "{story}");
         }
     }

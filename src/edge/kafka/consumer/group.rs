@@ -50,7 +50,7 @@ struct Owned {
 }
 
 /// How far we are with a partition.
-pub(super) struct Standing {
+pub(super) struct OwnPartition {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
     /// One past what is finished; none before its first record where the group has no position in it.
@@ -164,9 +164,9 @@ impl Group {
     }
 
     /// Every partition, how far it is finished, and whether records of it are at hand.
-    pub(super) fn standing(&self) -> Vec<Standing> {
+    pub(super) fn own_partitions(&self) -> Vec<OwnPartition> {
         let state = self.state();
-        let of = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| Standing {
+        let of = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| OwnPartition {
             topic: Arc::clone(topic),
             partition: *partition,
             next: owned.tracker.stands_at(),

@@ -70,8 +70,6 @@ enum End {
     Stopped,
     /// The client is of no use any more.
     Fatal,
-    /// The client is about to leave records out. What it gave before them is good.
-    Unreadable,
     /// What the client was made with is refused, and there is something else to try.
     Outdated,
 }
@@ -90,7 +88,7 @@ impl Thread {
         loop {
             let end = self.poll_until_end(&consumer, &senders, &mut stalls);
             match end {
-                End::Stopped | End::Fatal | End::Unreadable => {
+                End::Stopped | End::Fatal => {
                     self.group.begin_closing();
                     group::commit(&self.group, &consumer, None);
                     drop(consumer);
@@ -101,7 +99,7 @@ impl Thread {
             match end {
                 End::Stopped => return,
                 // What was fatal may be so again at once.
-                End::Fatal | End::Unreadable => self.pass(FATAL_WAIT),
+                End::Fatal => self.pass(FATAL_WAIT),
                 End::Outdated => {}
             }
             match self.create_anew() {
@@ -164,10 +162,6 @@ impl Thread {
             let patience = if waiting { self.settings.linger } else { Duration::from_millis(100) };
             let pause = match self.poll(consumer, patience, &mut lanes, &mut known) {
                 Ok(pause) => pause,
-                Err(End::Unreadable) => {
-                    self.finish_what_is_at_hand(consumer, &mut lanes);
-                    return End::Unreadable;
-                }
                 Err(end) => return end,
             };
             for (place, lane) in lanes.iter_mut().enumerate() {
@@ -214,7 +208,7 @@ impl Thread {
                         return Ok(Pause::More);
                     }
                 }
-                Some(Err(error)) => return self.trouble(consumer, &error).map_or(Ok(Pause::More), Err),
+                Some(Err(error)) => return self.trouble(consumer, &error, lanes).map_or(Ok(Pause::More), Err),
                 None => return Ok(Pause::Nothing),
             }
             patience = Duration::ZERO;
@@ -299,7 +293,7 @@ impl Thread {
         for (place, lane) in lanes.iter_mut().enumerate() {
             self.hand_over(consumer, place, lane, Pause::Nothing);
         }
-        let partitions = self.group.standing().into_iter();
+        let partitions = self.group.own_partitions().into_iter();
         let partitions: Vec<_> = partitions.map(|own| (own.topic.to_string(), own.partition, own.next)).collect();
         self.group.drain(&partitions);
     }
@@ -328,7 +322,7 @@ impl Thread {
         }
     }
 
-    fn trouble(&self, consumer: &BaseConsumer<GroupContext>, error: &KafkaError) -> Option<End> {
+    fn trouble(&self, consumer: &BaseConsumer<GroupContext>, error: &KafkaError, lanes: &mut [Lane]) -> Option<End> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
             tracing::error!(%code, "the Kafka consumer met a fatal error and is made anew");
             self.group.observer().trouble(&format!("fatal error: {code}"));
@@ -341,14 +335,16 @@ impl Thread {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 return self.positions_lost(consumer);
             }
-            // With `check.crcs` the client leaves out what it tells of here, and goes on behind it. A new one begins there.
+            // With `check.crcs` the client leaves out what it tells of here, and goes on behind it. What it gave before is good,
+            // and a new one begins there.
             Some(RDKafkaErrorCode::BadMessage) => {
                 let reason = "records do not match their checksum";
                 tracing::error!(
                     "{reason}; they are not left out, and the Kafka consumer is made anew to read them again"
                 );
                 self.group.observer().trouble(reason);
-                return Some(End::Unreadable);
+                self.finish_what_is_at_hand(consumer, lanes);
+                return Some(End::Fatal);
             }
             // Of trouble with the brokers the callback has told, and of topics that are missing the role knows.
             Some(
