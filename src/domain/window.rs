@@ -167,6 +167,11 @@ impl<'a> Open<'a> {
         Self::Many(open)
     }
 
+    /// Whether nothing is asked about but the last bet of the log.
+    fn is_of_the_last(&self, log: &[Bet]) -> bool {
+        matches!((self, log.last()), (Self::Few([asked]), Some(last)) if is_one(asked, last))
+    }
+
     /// Whether a bet of the log was asked about and did not come up before.
     fn asks(&self, bet: &Bet, reaches: &[Option<Reach>]) -> bool {
         match self {

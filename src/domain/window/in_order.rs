@@ -27,9 +27,14 @@ impl InOrder {
         if rule.kept_for().is_zero() || rule.max_entries == 0 {
             return false;
         }
-        self.bets.clear();
-        self.seen.clear();
-        self.seen.resize(log.len().next_power_of_two(), 0);
+        self.begin(log.len());
+        if open.is_of_the_last(log) && self.is_plain(log) {
+            self.bets.extend_from_slice(kept_of(log, rule));
+            self.first_kept = 0;
+            reaches.fill(Some(reach_of_last(&self.bets, rule)));
+            return true;
+        }
+        self.begin(log.len());
         let mut newest = Timestamp(i64::MIN);
         for bet in log {
             if bet.at < newest {
@@ -44,10 +49,23 @@ impl InOrder {
             }
             newest = bet.at;
             self.bets.push(*bet);
-            open.answer(bet, reaches, || self.reach(rule));
+            open.answer(bet, reaches, || reach_of_last(self.kept_by(rule), rule));
         }
         self.first_kept = self.bets.len() - self.kept_by(rule).len();
         true
+    }
+
+    fn begin(&mut self, bets: usize) {
+        self.bets.clear();
+        self.seen.clear();
+        self.seen.resize(bets.next_power_of_two(), 0);
+    }
+
+    /// Whether the bets stand in the order of their times and none is there twice.
+    fn is_plain(&mut self, log: &[Bet]) -> bool {
+        let mut repeats = log.iter().enumerate().filter(|(_, bet)| self.may_have_seen(bet.id));
+        log.is_sorted_by_key(|bet| bet.at)
+            && !repeats.any(|(place, bet)| log[..place].iter().any(|one| one.id == bet.id))
     }
 
     /// The bets that are kept.
@@ -64,22 +82,25 @@ impl InOrder {
         may_have
     }
 
-    /// Those that the last does not make too old or too many.
     fn kept_by(&self, rule: &WindowRule) -> &[Bet] {
-        let Some(newest) = self.bets.last() else { return &[] };
-        let oldest_kept = newest.at.minus(rule.kept_for());
-        let too_old = self.bets.partition_point(|bet| bet.at <= oldest_kept);
-        &self.bets[too_old.max(self.bets.len().saturating_sub(rule.max_entries))..]
+        kept_of(&self.bets, rule)
     }
+}
 
-    /// What the window says of the last bet.
-    fn reach(&self, rule: &WindowRule) -> Reach {
-        let kept = self.kept_by(rule);
-        let at = kept.last().map_or(Timestamp(0), |bet| bet.at);
-        let oldest = at.minus(rule.width);
-        let counted = &kept[kept.partition_point(|bet| bet.at <= oldest)..];
-        let count = u32::try_from(counted.len()).unwrap_or(u32::MAX);
-        let span = counted.first().map_or(0, |first| at.0 - first.at.0);
-        rule.reach(Fullest { count, span }, Timeliness::InTime)
-    }
+/// Those that the last does not make too old or too many.
+fn kept_of<'a>(bets: &'a [Bet], rule: &WindowRule) -> &'a [Bet] {
+    let Some(newest) = bets.last() else { return &[] };
+    let oldest_kept = newest.at.minus(rule.kept_for());
+    let too_old = bets.partition_point(|bet| bet.at <= oldest_kept);
+    &bets[too_old.max(bets.len().saturating_sub(rule.max_entries))..]
+}
+
+/// What the window says of the last of the bets that are kept.
+fn reach_of_last(kept: &[Bet], rule: &WindowRule) -> Reach {
+    let at = kept.last().map_or(Timestamp(0), |bet| bet.at);
+    let oldest = at.minus(rule.width);
+    let counted = &kept[kept.partition_point(|bet| bet.at <= oldest)..];
+    let count = u32::try_from(counted.len()).unwrap_or(u32::MAX);
+    let span = counted.first().map_or(0, |first| at.0 - first.at.0);
+    rule.reach(Fullest { count, span }, Timeliness::InTime)
 }

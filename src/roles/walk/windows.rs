@@ -77,6 +77,9 @@ pub enum Keep {
 /// A log is worth rewriting when it holds this many dead records, and half as many as live ones.
 const WORTH_COMPACTING: usize = 8;
 
+/// A customer's rule is looked for among so many of its share.
+const RULES_COMPARED: usize = 8;
+
 /// Appends the batch's bets to their customers' windows and judges each as of its place there.
 pub async fn record<W: Windows>(
     windows: &W,
@@ -137,7 +140,9 @@ pub struct Bets {
 pub struct Share {
     /// Each customer's in order of arrival.
     pub customers: Vec<CustomerBets>,
+    /// Those that the customers' bets are judged by, and of each customer the place of its own among them.
     rules: Vec<WindowRule>,
+    rule_of: Vec<usize>,
     /// The place of every bet in the batch, and that of its customer, in order of arrival.
     places: Vec<(usize, usize)>,
 }
@@ -167,7 +172,7 @@ impl Bets {
                 let rule = rule(bound, settings);
                 let ttl = rule.kept_for().saturating_add(outlive);
                 share.customers.push(CustomerBets { key, bets: SmallVec::new(), ttl });
-                share.rules.push(rule);
+                share.note_rule(rule);
                 share.customers.len() - 1
             });
             let bet = Bet { at: event.occurred_at, id: bet_id(&event.id), arrival: arrival.place };
@@ -182,7 +187,18 @@ impl Share {
     /// With room for so many bets and some more.
     fn with_room(bets: usize) -> Self {
         let room = bets + bets / 4;
-        Self { customers: Vec::with_capacity(room), rules: Vec::with_capacity(room), places: Vec::with_capacity(room) }
+        let (customers, rule_of) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        Self { customers, rules: Vec::new(), rule_of, places: Vec::with_capacity(room) }
+    }
+
+    /// Notes by which rule the next customer's bets are judged: mostly one of those that came lately.
+    fn note_rule(&mut self, rule: WindowRule) {
+        let mut lately = (0..self.rules.len()).rev().take(RULES_COMPARED);
+        let known = lately.find(|place| self.rules[*place] == rule);
+        self.rule_of.push(known.unwrap_or(self.rules.len()));
+        if known.is_none() {
+            self.rules.push(rule);
+        }
     }
 
     /// Judges each bet as of its place in its customer's log, of which there is one for each of the customers. Of those that
@@ -191,9 +207,9 @@ impl Share {
         let (mut judged, mut compactions) = (Judged::default(), Vec::new());
         // The place of each customer's next answer.
         let mut next = Vec::with_capacity(logs.len());
-        for ((asked, log), rule) in self.customers.iter().zip(logs.iter()).zip(&self.rules) {
+        for ((asked, log), rule) in self.customers.iter().zip(logs.iter()).zip(&self.rule_of) {
             next.push(judged.reaches.len());
-            window::judge_into(&mut judged, log, &asked.bets, rule);
+            window::judge_into(&mut judged, log, &asked.bets, &self.rules[*rule]);
             let dead = log.len() - judged.kept_len();
             if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() && may_compact(asked.key) {
                 let (read, kept) = (log.to_vec(), judged.kept());

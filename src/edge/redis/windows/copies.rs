@@ -12,7 +12,7 @@ use crate::edge::prefetch::bring_near;
 use crate::wire::window::BET_BYTES;
 
 /// Customers whose log may be known, at 32 bytes each beside the log.
-const PLACES: usize = 1 << 17;
+const PLACES: usize = 1 << 18;
 /// Bytes of all logs together.
 const BYTES: usize = 24 * 1024 * 1024;
 /// A copy that has to be moved is given room for so many bytes more.
