@@ -18,7 +18,7 @@ RUN find src -name '*.rs' -exec touch {} + \
 # the path of a mounted CA) under `kafka.properties`.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/stepup /usr/local/bin/stepup
-# What is freed goes back after 20 ms, not after a second: a tenth of the memory, at no cost that could be measured.
-ENV MIMALLOC_PURGE_DELAY=20
+# What is freed goes back after 60 ms, not after a second: that takes less memory, and what a batch gave back is used for the next.
+ENV MIMALLOC_PURGE_DELAY=60
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/stepup"]
