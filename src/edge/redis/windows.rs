@@ -1,8 +1,7 @@
 //! The windows: strings that only grow.
 //!
 //! A batch costs one `APPEND` a customer, and one `MGET` a bucket for the logs of which this process has no copy; the length
-//! that `APPEND` answers tells whether a copy is true. Of a customer of whom this process knows nothing the log is taken to be
-//! empty, which the length tells as well. A key's time to live is refreshed only when it is due, which this
+//! that `APPEND` answers tells whether a copy is true. A key's time to live is refreshed only when it is due, which this
 //! process remembers; a key that came into being without one is seen by its length and given one before the call ends.
 
 use std::time::Duration;
@@ -40,7 +39,7 @@ impl Windows for RedisStore {
         let expiring = self.expiries.due(batch);
         let mut pipelines = self.pipelines_for(compactions.len() + batch.len() + expiring.len() + 2);
         self.add_compactions(&mut pipelines, compactions);
-        let mut logs = Grown::of(batch, &expiring, &mut self.copies.of(era));
+        let mut logs = Grown::of(batch, &mut self.copies.of(era));
         self.add_bets(&mut pipelines, batch, &expiring, &mut logs);
         let reads = logs.read_unknown(batch, &self.keys, &mut pipelines, batch.len());
         // The bets are read while the server is at work.

@@ -34,8 +34,6 @@ struct Place {
 /// A key that is given a time to live: its place in the batch, its hash, and the end that it has from now on at least.
 pub(super) struct Expiring {
     pub(super) place: usize,
-    /// Nothing was known of it.
-    pub(super) is_new: bool,
     hash: u128,
     ends_at: u64,
 }
@@ -50,12 +48,13 @@ impl Expiries {
         let (now, places) = (millis(self.began.elapsed()), self.places());
         let near = batch.iter().filter_map(|bets| places.get(neighbours(bets.key, REMEMBERED).1));
         bring_near(near.flatten().map(|place| place.tag));
-        let expiring = |(place, bets): (usize, &CustomerBets)| {
-            let known = known_end(&places, bets.key);
-            let (is_new, hash, ends_at) = (known.is_none(), bets.key, end(now, longer(bets.ttl)));
-            (!lasts(known, now, bets.ttl)).then_some(Expiring { place, is_new, hash, ends_at })
+        let due = |(_, bets): &(usize, &CustomerBets)| !lasts(&places, bets.key, now, bets.ttl);
+        let expiring = |(place, bets): (usize, &CustomerBets)| Expiring {
+            place,
+            hash: bets.key,
+            ends_at: end(now, longer(bets.ttl)),
         };
-        batch.iter().enumerate().filter_map(expiring).collect()
+        batch.iter().enumerate().filter(due).map(expiring).collect()
     }
 
     /// Takes note of the ends that keys have now. Where there is no place for one, that of the nearest end gives way.
@@ -88,15 +87,11 @@ impl Expiries {
     }
 }
 
-/// When a key ends, as far as that is known.
-fn known_end(places: &[Place], hash: u128) -> Option<u64> {
+/// Whether a key is known to live for so long from `now`.
+fn lasts(places: &[Place], hash: u128, now: u64, ttl: Duration) -> bool {
     let (tag, near) = neighbours(hash, REMEMBERED);
-    places.get(near)?.iter().filter(|place| place.tag == tag).map(|place| place.ends_at).max()
-}
-
-/// Whether a key with this end lives for so long from `now`.
-fn lasts(ends_at: Option<u64>, now: u64, ttl: Duration) -> bool {
-    ends_at.is_some_and(|ends_at| ends_at >= end(now, ttl))
+    let wanted = now.saturating_add(millis(ttl));
+    places.get(near).is_some_and(|near| near.iter().any(|place| place.tag == tag && place.ends_at >= wanted))
 }
 
 /// When a key ends that is given so long at `now`.
@@ -110,20 +105,18 @@ fn millis(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use smallvec::SmallVec;
-
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn note(expiries: &Expiries, hash: u128, ends_at: u64) {
-        expiries.note(&[Expiring { place: 0, is_new: true, hash, ends_at }]);
+        expiries.note(&[Expiring { place: 0, hash, ends_at }]);
     }
 
     #[test]
     fn a_key_lasts_until_the_end_it_was_given_and_not_beyond() {
         let expiries = Expiries::new();
-        let lasts = |hash, now, ttl| lasts(known_end(&expiries.places(), hash), now, ttl);
+        let lasts = |hash, now, ttl| lasts(&expiries.places(), hash, now, ttl);
         assert!(!lasts(7, 0, MINUTE), "nothing is known of it");
         note(&expiries, 7, end(0, 5 * MINUTE));
         assert!(lasts(7, 0, MINUTE) && lasts(7, 240_000, MINUTE));
@@ -134,19 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_new_until_it_was_given_an_end() {
-        let expiries = Expiries::new();
-        let of = |tag: u128| tag << 64;
-        let batch: Vec<CustomerBets> =
-            (1..=3).map(|tag| CustomerBets { key: of(tag), bets: SmallVec::new(), ttl: MINUTE }).collect();
-        let due = || -> Vec<(usize, bool)> { expiries.due(&batch).iter().map(|one| (one.place, one.is_new)).collect() };
-        assert_eq!(due(), [(0, true), (1, true), (2, true)]);
-        note(&expiries, of(1), end(0, 60 * MINUTE));
-        note(&expiries, of(2), 0);
-        assert_eq!(due(), [(1, false), (2, true)], "the first lasts, the second has to be given another");
-    }
-
-    #[test]
     fn where_there_is_no_place_the_nearest_end_gives_way() {
         let expiries = Expiries::new();
         let of = |tag: u128| tag << 64;
@@ -154,7 +134,7 @@ mod tests {
             note(&expiries, of(tag), end(0, MINUTE * (10 - tag as u32)));
         }
         note(&expiries, of(5), end(0, 5 * MINUTE));
-        let known: Vec<u128> = (1..=5).filter(|tag| known_end(&expiries.places(), of(*tag)).is_some()).collect();
+        let known: Vec<u128> = (1..=5).filter(|tag| lasts(&expiries.places(), of(*tag), 0, MINUTE)).collect();
         assert_eq!(known, [1, 2, 3, 5]);
     }
 }

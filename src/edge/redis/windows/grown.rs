@@ -8,7 +8,6 @@ use super::super::pipelines::{Pipelines, read_places};
 use super::super::replies::bytes_or_nil;
 use super::copies::{Log, Shelf};
 use super::decoded;
-use super::expiries::Expiring;
 use crate::edge::prefetch::bring_near;
 use crate::edge::windows::{CustomerBets, Logs};
 use crate::wire::window::BET_BYTES;
@@ -32,17 +31,14 @@ pub(super) struct Reads {
 }
 
 impl Grown {
-    /// Takes the copies off the shelf; of whom nothing is known the log is taken to be empty. Where nothing is appended no
-    /// length comes back, and a copy is of no use.
-    pub(super) fn of(batch: &[CustomerBets], expiring: &[Expiring], shelf: &mut Shelf) -> Self {
+    /// Takes the copies off the shelf. Where nothing is appended no length comes back, and a copy is of no use.
+    pub(super) fn of(batch: &[CustomerBets], shelf: &mut Shelf) -> Self {
         shelf.bring_near(batch.iter().map(|bets| bets.key));
-        let mut expiring = expiring.iter().peekable();
-        let known = |(place, bets): (usize, &CustomerBets)| {
-            let is_new = expiring.next_if(|one| one.place == place).is_some_and(|one| one.is_new);
+        let known = |bets: &CustomerBets| {
             let log = shelf.take(bets.key);
-            (!bets.bets.is_empty() && (is_new || !log.is_empty())).then_some(log)
+            (!bets.bets.is_empty() && !log.is_empty()).then_some(log)
         };
-        let logs: Vec<Option<Log>> = batch.iter().enumerate().map(known).collect();
+        let logs: Vec<Option<Log>> = batch.iter().map(known).collect();
         // They are appended to, and read.
         bring_near(
             logs.iter().flatten().flat_map(|log| log.bytes().iter().step_by(LINE).chain(log.bytes().last())).copied(),
