@@ -27,20 +27,45 @@ impl InOrder {
         if rule.kept_for().is_zero() || rule.max_entries == 0 {
             return false;
         }
-        self.begin(log.len());
-        if open.is_of_the_last(log) && self.is_plain(log) {
-            self.bets.extend_from_slice(kept_of(log, rule));
-            self.first_kept = 0;
-            reaches.fill(Some(reach_of_last(&self.bets, rule)));
-            return true;
+        self.judge_the_last(log, open, reaches, rule) || self.judge_each(log, open, reaches, rule)
+    }
+
+    /// Where the last bet alone is asked about and none is there twice, the log says it all as it lies.
+    fn judge_the_last(
+        &mut self,
+        log: &[Bet],
+        open: &Open<'_>,
+        reaches: &mut [Option<Reach>],
+        rule: &WindowRule,
+    ) -> bool {
+        if !open.is_of_the_last(log) {
+            return false;
         }
+        self.begin(log.len());
+        if !self.is_plain(log) {
+            return false;
+        }
+        self.bets.extend_from_slice(kept_of(log, rule));
+        self.first_kept = 0;
+        reaches.fill(Some(reach_of_last(&self.bets, rule)));
+        true
+    }
+
+    /// Takes the bets one by one, and answers for each as it comes.
+    fn judge_each(
+        &mut self,
+        log: &[Bet],
+        open: &mut Open<'_>,
+        reaches: &mut [Option<Reach>],
+        rule: &WindowRule,
+    ) -> bool {
         self.begin(log.len());
         let mut newest = Timestamp(i64::MIN);
         for bet in log {
             if bet.at < newest {
                 return false;
             }
-            if self.may_have_seen(bet.id) && self.kept_by(rule).iter().any(|kept| kept.id == bet.id) {
+            if self.may_have_seen(bet.id) && kept_of(&self.bets, rule).iter().any(|kept| kept.id == bet.id) {
                 // What a repeat is told depends on what came after the first of its id.
                 if open.asks(bet, reaches) {
                     return false;
@@ -49,9 +74,9 @@ impl InOrder {
             }
             newest = bet.at;
             self.bets.push(*bet);
-            open.answer(bet, reaches, || reach_of_last(self.kept_by(rule), rule));
+            open.answer(bet, reaches, || reach_of_last(kept_of(&self.bets, rule), rule));
         }
-        self.first_kept = self.bets.len() - self.kept_by(rule).len();
+        self.first_kept = self.bets.len() - kept_of(&self.bets, rule).len();
         true
     }
 
@@ -80,10 +105,6 @@ impl InOrder {
         let may_have = *part & bit != 0;
         *part |= bit;
         may_have
-    }
-
-    fn kept_by(&self, rule: &WindowRule) -> &[Bet] {
-        kept_of(&self.bets, rule)
     }
 }
 
