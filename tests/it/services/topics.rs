@@ -50,7 +50,10 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
 pub fn create_topic_with(brokers: &str, name: &str, partitions: i32, copies: i32) {
     let admin: AdminClient<_> = config(brokers).create().expect("an admin client");
     let in_sync = (copies - 1).max(1).to_string();
-    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies)).set("min.insync.replicas", &in_sync);
+    // Records of tests have times of long ago, which the broker's next look at what is too old would delete.
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies))
+        .set("min.insync.replicas", &in_sync)
+        .set("retention.ms", "-1");
     let answers = block_on(admin.create_topics(&[topic], &patiently())).expect("the broker answers");
     for answer in answers {
         answer.unwrap_or_else(|(topic, code)| panic!("topic {topic} is not made: {code}"));
