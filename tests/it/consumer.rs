@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use stepup::edge::kafka::Connection;
 use stepup::edge::kafka::consumer::{Ahead, Consumer, ConsumerSettings, LaneSettings, Observer, Settled, StartAt};
 use stepup::edge::kafka::headers::Headers;
@@ -264,4 +268,34 @@ async fn take(consumer: &mut Consumer, records: usize) -> Vec<Position> {
         positions.extend(batch.positions().map(At::position));
     }
     positions
+}
+
+/// Whether a group that begins at the latest record is new, the brokers know. That they do not say is no yes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_new_to_an_old_group_is_read_whole_although_its_positions_are_refused_at_first() {
+    use RDKafkaRespErr::{
+        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED as REFUSED, RD_KAFKA_RESP_ERR_NO_ERROR as ANSWERED,
+    };
+    let cluster = MockCluster::new(1).unwrap();
+    let (topic, brokers) = (unique("old"), cluster.bootstrap_servers());
+    cluster.create_topic(&topic, 2, 1).unwrap();
+    let connection = Connection { brokers: brokers.clone(), ..Connection::default() };
+    let settings =
+        ConsumerSettings { connection, start: StartAt::Latest, ..settings(&topic, Duration::from_millis(100)) };
+    let member: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &brokers)
+        .set("group.id", &settings.group_id)
+        .create()
+        .unwrap();
+    let mut position = TopicPartitionList::new();
+    position.add_partition_offset(&topic, 0, Offset::Offset(0)).unwrap();
+    member.commit(&position, CommitMode::Sync).unwrap();
+    produce_to(&brokers, &topic, &[(1, "first"), (1, "second")]);
+
+    // What the new partitions begin with is answered, and whether the group has other positions is not, however often.
+    cluster.request_errors(RDKafkaApiKey::OffsetFetch, &[ANSWERED, REFUSED, REFUSED, REFUSED]);
+    let seen = Arc::new(Seen::default());
+    let mut consumer = Consumer::start(settings, Arc::<Seen>::clone(&seen)).unwrap();
+    take_all(&mut consumer, &seen);
+    wait_until(PATIENCE, "both are read", || seen.payloads.lock().unwrap().len() == 2);
 }

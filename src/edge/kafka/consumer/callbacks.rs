@@ -19,6 +19,9 @@ use super::group::{Group, OwnPartition, commit};
 use super::{StartAt, offsets_of};
 use crate::edge::files::FileStamp;
 
+/// How long brokers may take for an answer while partitions change hands.
+const ANSWER: Duration = Duration::from_secs(10);
+
 pub(super) struct GroupContext {
     group: Arc<Group>,
     heard: Heard,
@@ -54,7 +57,8 @@ impl GroupContext {
 
     /// Where each new partition begins: at its committed offset, or, where the group has none, at the configured end.
     /// `latest` is pinned by a commit, so that a restart cannot jump over what came in between; and it is for a group that
-    /// is new: a partition that is new to an old group is read from its beginning.
+    /// is new: a partition that is new to an old group is read from its beginning. Where the brokers do not say, the stored
+    /// offset is used, and a partition that has none stops loudly instead of jumping.
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         let partitions: Vec<(String, i32)> =
             list.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect();
@@ -64,20 +68,22 @@ impl GroupContext {
                 let mut old = HashMap::new();
                 for (topic, partition, offset) in known {
                     let offset = match (offset, self.group.start()) {
-                        (Some(offset), _) => Offset::Offset(offset),
-                        (None, StartAt::Earliest) => Offset::Beginning,
+                        (Some(offset), _) => Ok(Offset::Offset(offset)),
+                        (None, StartAt::Earliest) => Ok(Offset::Beginning),
                         (None, StartAt::Latest) => {
-                            let old = *old.entry(topic.clone()).or_insert_with(|| has_offsets(consumer, &topic));
-                            if !old {
-                                pinned.push((topic.clone(), partition));
-                            }
-                            if old { Offset::Beginning } else { last_offset(consumer, &topic, partition) }
+                            latest(consumer, &topic, partition, &mut old).inspect(|begin| {
+                                if matches!(begin, Offset::Offset(_)) {
+                                    pinned.push((topic.clone(), partition));
+                                }
+                            })
                         }
                     };
-                    let _ = list.set_partition_offset(&topic, partition, offset);
+                    match offset {
+                        Ok(offset) => drop(list.set_partition_offset(&topic, partition, offset)),
+                        Err(error) => tracing::warn!(%error, topic, partition, "where it begins could not be read"),
+                    }
                 }
             }
-            // Without an answer the stored offset is used; a partition that has none stops loudly instead of jumping.
             Err(error) => tracing::warn!(%error, "the group's offsets could not be read"),
         }
         let count = self.group.assign(offsets_of(list), &pinned);
@@ -126,17 +132,35 @@ fn let_go(consumer: &BaseConsumer<GroupContext>, list: &TopicPartitionList) -> K
     }
 }
 
-/// Whether the group has a position in any partition of a topic.
-fn has_offsets(consumer: &BaseConsumer<GroupContext>, topic: &str) -> bool {
-    let Ok(metadata) = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)) else { return false };
-    let partitions = metadata.topics().iter().flat_map(|found| found.partitions());
-    let partitions: Vec<(String, i32)> = partitions.map(|partition| (topic.to_owned(), partition.id())).collect();
-    committed(consumer, &partitions).is_ok_and(|known| known.iter().any(|(_, _, offset)| offset.is_some()))
+/// Where a partition begins that the group has no position in: at its end as it is now, or at its beginning where the group
+/// has one in another partition of the topic. `old` keeps by topic whether it has.
+fn latest(
+    consumer: &BaseConsumer<GroupContext>,
+    topic: &str,
+    partition: i32,
+    old: &mut HashMap<String, bool>,
+) -> KafkaResult<Offset> {
+    let is_old = match old.get(topic) {
+        Some(is_old) => *is_old,
+        None => {
+            let is_old = has_offsets(consumer, topic)?;
+            old.insert(topic.to_owned(), is_old);
+            is_old
+        }
+    };
+    if is_old {
+        return Ok(Offset::Beginning);
+    }
+    let (_, end) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
+    Ok(Offset::Offset(end))
 }
 
-fn last_offset(consumer: &BaseConsumer<GroupContext>, topic: &str, partition: i32) -> Offset {
-    let found = consumer.fetch_watermarks(topic, partition, Duration::from_secs(10));
-    found.map_or(Offset::End, |(_, high)| Offset::Offset(high))
+/// Whether the group has a position in any partition of a topic.
+fn has_offsets(consumer: &BaseConsumer<GroupContext>, topic: &str) -> KafkaResult<bool> {
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
+    let partitions = metadata.topics().iter().flat_map(|found| found.partitions());
+    let partitions: Vec<(String, i32)> = partitions.map(|partition| (topic.to_owned(), partition.id())).collect();
+    Ok(committed(consumer, &partitions)?.iter().any(|(_, _, offset)| offset.is_some()))
 }
 
 /// The group's committed offsets of these partitions; asked a few times, for a coordinator may be moving.
@@ -149,7 +173,7 @@ fn committed(
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
         }
-        let known = consumer.committed_offsets(list, Duration::from_secs(10))?;
+        let known = consumer.committed_offsets(list, ANSWER)?;
         for element in known.elements() {
             element.error()?;
         }
