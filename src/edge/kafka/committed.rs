@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
-use super::consumer::offsets_of;
-use super::{ClientError, Connection};
+use super::{ClientError, Connection, ask};
 
 /// The committed positions of a group in one topic. It is asked and never joined.
 pub struct GroupPositions {
@@ -30,11 +28,8 @@ impl GroupPositions {
     /// One past the last record that the group has finished, by partition; a partition in which it has committed nothing
     /// is left out. Blocks for up to `patience`.
     pub fn committed(&self, patience: Duration) -> Result<Vec<(i32, i64)>, KafkaError> {
-        let mut asked = TopicPartitionList::new();
-        for partition in 0..self.partitions {
-            asked.add_partition(&self.topic, partition);
-        }
-        let answer = offsets_of(&self.consumer.committed_offsets(asked, patience)?);
+        let asked = (0..self.partitions).map(|partition| (self.topic.as_str(), partition));
+        let answer = ask::committed(&self.consumer, asked, patience)?;
         Ok(answer.into_iter().filter_map(|(_, partition, offset)| Some((partition, offset?))).collect())
     }
 }

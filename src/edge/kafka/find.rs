@@ -1,7 +1,7 @@
 //! Looking for records: topics are read between two moments, by whoever, without joining a group or committing anything.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
@@ -11,7 +11,7 @@ use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 
-use super::{ClientError, Connection};
+use super::{ClientError, Connection, ask};
 use crate::domain::ids::Source;
 use crate::domain::time::Timestamp;
 
@@ -94,22 +94,16 @@ impl Finder {
 
     /// The part of a topic from `since` on, by the time of its records, to its end as it is now.
     pub fn stretch(&self, topic: &str, since: Timestamp) -> Result<Stretch, FindError> {
-        let mut asked = TopicPartitionList::new();
-        for partition in self.partitions(topic)? {
-            asked
-                .add_partition_offset(topic, partition, Offset::Offset(since.0.max(0)))
-                .map_err(FindError::NoAnswer)?;
-        }
-        let begins = self.consumer.offsets_for_times(asked, self.patience).map_err(FindError::NoAnswer)?;
-        let begins: Vec<(i32, Option<i64>)> =
-            begins.elements().iter().map(|element| (element.partition(), plain(element.offset()))).collect();
+        let numbers = self.partitions(topic)?;
+        let begins =
+            ask::offsets_at(&self.consumer, topic, &numbers, since, self.patience).map_err(FindError::NoAnswer)?;
         let mut partitions = Vec::with_capacity(begins.len());
-        for (partition, begin) in begins {
+        for partition in numbers {
             // Nothing stands there that is so young.
-            let Some(begin) = begin else { continue };
-            let (low, high) = self.watermarks(topic, partition)?;
-            if begin.max(low) < high {
-                partitions.push((partition, begin.max(low), high));
+            let Some(begin) = begins.get(&partition).copied() else { continue };
+            let held = self.held(topic, partition)?;
+            if begin.max(held.start) < held.end {
+                partitions.push((partition, begin.max(held.start), held.end));
             }
         }
         Ok(Stretch { topic: topic.to_owned(), partitions })
@@ -175,7 +169,7 @@ impl Finder {
         if !self.partitions(topic)?.contains(partition) {
             return Err(FindError::NoPartition { topic: topic.to_string(), partition: *partition });
         }
-        let (begin, end) = self.watermarks(topic, *partition)?;
+        let Range { start: begin, end } = self.held(topic, *partition)?;
         let mut visit = Some(visit);
         let mut found = None;
         if (begin..end).contains(offset) {
@@ -193,21 +187,18 @@ impl Finder {
 
     /// The group's position in a partition: one past the last record that it is done with.
     pub fn committed(&self, topic: &str, partition: i32) -> Result<Option<i64>, FindError> {
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition(topic, partition);
-        let answer = self.consumer.committed_offsets(asked, self.patience).map_err(FindError::NoAnswer)?;
-        Ok(answer.elements().first().and_then(|element| plain(element.offset())))
+        let asked = std::iter::once((topic, partition));
+        let answer = ask::committed(&self.consumer, asked, self.patience).map_err(FindError::NoAnswer)?;
+        Ok(answer.into_iter().find_map(|(_, _, position)| position))
     }
 
     fn partitions(&self, topic: &str) -> Result<Vec<i32>, FindError> {
-        let metadata = self.consumer.fetch_metadata(Some(topic), self.patience).map_err(FindError::NoAnswer)?;
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
-        let partitions: Vec<i32> = partitions.collect();
+        let partitions = ask::partitions(&self.consumer, topic, self.patience).map_err(FindError::NoAnswer)?;
         if partitions.is_empty() { Err(FindError::NoTopic(topic.to_owned())) } else { Ok(partitions) }
     }
 
-    fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), FindError> {
-        self.consumer.fetch_watermarks(topic, partition, self.patience).map_err(FindError::NoAnswer)
+    fn held(&self, topic: &str, partition: i32) -> Result<Range<i64>, FindError> {
+        ask::held(&self.consumer, topic, partition, self.patience).map_err(FindError::NoAnswer)
     }
 
     /// A partition that was read to its end is fetched no further.
@@ -226,11 +217,4 @@ fn list(stretch: &Stretch) -> Result<TopicPartitionList, FindError> {
         list.add_partition_offset(&stretch.topic, *partition, Offset::Offset(*from)).map_err(FindError::NoAnswer)?;
     }
     Ok(list)
-}
-
-fn plain(offset: Offset) -> Option<i64> {
-    match offset {
-        Offset::Offset(offset) => Some(offset),
-        Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
-    }
 }

@@ -3,6 +3,7 @@
 //! A consumer has a thread of its own that never waits for anybody's work: it polls, hands batches over, and commits what
 //! was reported finished. So its membership in the group does not depend on how slow the world behind it is.
 
+mod ask;
 pub mod committed;
 pub mod consumer;
 pub mod find;

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::{ClientError, Connection};
+use super::{ClientError, Connection, ask};
 
 /// Why topics cannot be read along.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +37,9 @@ pub fn ends(connection: &Connection, topics: &[String], patience: Duration) -> R
     let mut ends = Vec::new();
     for topic in topics {
         let no_end = |source| TailError::NoEnd { topic: topic.clone(), source };
-        let metadata = consumer.fetch_metadata(Some(topic), patience).map_err(no_end)?;
-        let partitions = metadata.topics().iter().flat_map(|found| found.partitions());
-        for partition in partitions.map(|partition| partition.id()) {
-            let (_, offset) = consumer.fetch_watermarks(topic, partition, patience).map_err(no_end)?;
-            ends.push(End { topic: topic.clone(), partition, offset });
+        for partition in ask::partitions(&consumer, topic, patience).map_err(no_end)? {
+            let held = ask::held(&consumer, topic, partition, patience).map_err(no_end)?;
+            ends.push(End { topic: topic.clone(), partition, offset: held.end });
         }
     }
     Ok(ends)

@@ -13,8 +13,8 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::super::Connection;
 use super::super::heard::Heard;
+use super::super::{Connection, ask};
 use super::group::{Group, OwnPartition, commit};
 use super::{StartAt, offsets_of};
 use crate::edge::files::FileStamp;
@@ -63,20 +63,19 @@ impl GroupContext {
         let partitions: Vec<(String, i32)> =
             list.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect();
         let mut pinned = Vec::new();
-        match committed(consumer, &partitions) {
+        let asked = partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition));
+        match ask::committed(consumer, asked, ANSWER) {
             Ok(known) => {
                 let mut old = HashMap::new();
                 for (topic, partition, offset) in known {
                     let offset = match (offset, self.group.start()) {
                         (Some(offset), _) => Ok(Offset::Offset(offset)),
                         (None, StartAt::Earliest) => Ok(Offset::Beginning),
-                        (None, StartAt::Latest) => {
-                            latest(consumer, &topic, partition, &mut old).inspect(|begin| {
-                                if matches!(begin, Offset::Offset(_)) {
-                                    pinned.push((topic.clone(), partition));
-                                }
-                            })
-                        }
+                        (None, StartAt::Latest) => latest(consumer, &topic, partition, &mut old).inspect(|begin| {
+                            if matches!(begin, Offset::Offset(_)) {
+                                pinned.push((topic.clone(), partition));
+                            }
+                        }),
                     };
                     match offset {
                         Ok(offset) => drop(list.set_partition_offset(&topic, partition, offset)),
@@ -151,35 +150,14 @@ fn latest(
     if is_old {
         return Ok(Offset::Beginning);
     }
-    let (_, end) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
-    Ok(Offset::Offset(end))
+    Ok(Offset::Offset(ask::held(consumer, topic, partition, ANSWER)?.end))
 }
 
 /// Whether the group has a position in any partition of a topic.
 fn has_offsets(consumer: &BaseConsumer<GroupContext>, topic: &str) -> KafkaResult<bool> {
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-    let partitions = metadata.topics().iter().flat_map(|found| found.partitions());
-    let partitions: Vec<(String, i32)> = partitions.map(|partition| (topic.to_owned(), partition.id())).collect();
-    Ok(committed(consumer, &partitions)?.iter().any(|(_, _, offset)| offset.is_some()))
-}
-
-/// The group's committed offsets of these partitions; asked a few times, for a coordinator may be moving.
-fn committed(
-    consumer: &BaseConsumer<GroupContext>,
-    partitions: &[(String, i32)],
-) -> KafkaResult<Vec<(String, i32, Option<i64>)>> {
-    let ask = || {
-        let mut list = TopicPartitionList::new();
-        for (topic, partition) in partitions {
-            list.add_partition(topic, *partition);
-        }
-        let known = consumer.committed_offsets(list, ANSWER)?;
-        for element in known.elements() {
-            element.error()?;
-        }
-        Ok(offsets_of(&known))
-    };
-    ask().or_else(|_| ask()).or_else(|_| ask())
+    let partitions = ask::partitions(consumer, topic, ANSWER)?;
+    let asked = partitions.iter().map(|partition| (topic, *partition));
+    Ok(ask::committed(consumer, asked, ANSWER)?.iter().any(|(_, _, offset)| offset.is_some()))
 }
 
 /// Whether an error says that the cluster cannot be used. A single broker that is away is no trouble while others answer.

@@ -5,12 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::types::RDKafkaRespErr;
 
+use super::super::ask;
 use super::{RangeContext, RangeError};
 use crate::domain::time::Timestamp;
 use crate::wire::names::first_few;
@@ -100,18 +97,10 @@ fn span(topic: Arc<str>, partition: i32, wanted: Range<i64>, held: &Range<i64>) 
 
 fn partitions(consumer: &BaseConsumer<RangeContext>, topic: &str) -> Result<Vec<i32>, RangeError> {
     let no_answer = |source| RangeError::NoAnswer { action: format!("looking up topic {topic}"), source };
-    let metadata = consumer.fetch_metadata(Some(topic), QUESTION).map_err(no_answer)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    if let Some(error) = found.and_then(rdkafka::metadata::MetadataTopic::error)
-        && error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
-    {
-        return Err(no_answer(KafkaError::MetadataFetch(error.into())));
-    }
-    let mut ids: Vec<i32> = found.into_iter().flat_map(|found| found.partitions()).map(|found| found.id()).collect();
+    let ids = ask::partitions(consumer, topic, QUESTION).map_err(no_answer)?;
     if ids.is_empty() {
         return Err(RangeError::NoTopic { topic: topic.to_owned(), there_are: topics(consumer) });
     }
-    ids.sort_unstable();
     Ok(ids)
 }
 
@@ -141,25 +130,12 @@ fn at_time(
     partitions: &[i32],
     bound: &Bound,
 ) -> Result<HashMap<i32, i64>, RangeError> {
-    let Bound::At(Timestamp(millis)) = bound else { return Ok(HashMap::new()) };
+    let Bound::At(time) = bound else { return Ok(HashMap::new()) };
     let no_answer = |source| RangeError::NoAnswer { action: format!("looking up a time in topic {topic}"), source };
-    let mut times = TopicPartitionList::new();
-    for partition in partitions {
-        // Kafka knows no time before 1970, and takes negative ones for something else.
-        times.add_partition_offset(topic, *partition, Offset::Offset((*millis).max(0))).map_err(no_answer)?;
-    }
-    let answers = consumer.offsets_for_times(times, QUESTION).map_err(no_answer)?;
-    let mut offsets = HashMap::new();
-    for answer in answers.elements() {
-        answer.error().map_err(no_answer)?;
-        if let Offset::Offset(offset) = answer.offset() {
-            offsets.insert(answer.partition(), offset);
-        }
-    }
-    Ok(offsets)
+    ask::offsets_at(consumer, topic, partitions, *time, QUESTION).map_err(no_answer)
 }
 
-/// The first offset that a partition holds and one past the last that may be read.
+/// What [`ask::held`] says.
 pub(super) fn watermarks(
     consumer: &BaseConsumer<RangeContext>,
     topic: &str,
@@ -167,8 +143,7 @@ pub(super) fn watermarks(
 ) -> Result<Range<i64>, RangeError> {
     let no_answer =
         |source| RangeError::NoAnswer { action: format!("looking up the ends of {topic}[{partition}]"), source };
-    let (low, high) = consumer.fetch_watermarks(topic, partition, QUESTION).map_err(no_answer)?;
-    Ok(low..high.max(low))
+    ask::held(consumer, topic, partition, QUESTION).map_err(no_answer)
 }
 
 #[cfg(test)]
