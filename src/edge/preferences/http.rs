@@ -1,17 +1,18 @@
 //! Preferences from the verification service.
 
-use std::error::Error;
+use std::error::Error as _;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue, InvalidHeaderName};
-use reqwest::{Certificate, Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::source::{Fetched, PreferencesSource, document};
 use crate::domain::ids::TenantId;
-use crate::edge::tls::{install_tls_provider, watching_its_connections};
+use crate::edge::tls::{certificates, install_tls_provider, watching_its_connections};
 use crate::wire::preferences::MAX_BYTES;
 
 /// Which credential goes with a tenant's requests.
@@ -59,9 +60,7 @@ pub enum InvalidHttpSettings {
     #[error("{0:?} is not a header name")]
     Header(String, #[source] InvalidHeaderName),
     #[error("the CA file {path} cannot be read", path = .0.display())]
-    CaFile(PathBuf, #[source] Box<dyn Error + Send + Sync>),
-    #[error("the CA file {path} holds no PEM certificate", path = .0.display())]
-    NoCertificate(PathBuf),
+    CaFile(PathBuf, #[source] io::Error),
     #[error("the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
 }
@@ -91,7 +90,8 @@ impl HttpPreferences {
             .timeout(settings.timeout)
             .user_agent("stepup");
         if let Some(path) = settings.ca_file {
-            client = client.tls_certs_only(certificates(path)?);
+            let trusted = certificates(&path).map_err(|error| InvalidHttpSettings::CaFile(path, error))?;
+            client = client.tls_certs_only(trusted);
         }
         Ok(Self {
             client: client.build().map_err(InvalidHttpSettings::Client)?,
@@ -199,18 +199,6 @@ fn is_json(bytes: &[u8]) -> bool {
 
 fn header(name: &str) -> Result<HeaderName, InvalidHttpSettings> {
     name.parse().map_err(|error| InvalidHttpSettings::Header(name.to_owned(), error))
-}
-
-fn certificates(path: PathBuf) -> Result<Vec<Certificate>, InvalidHttpSettings> {
-    let pem = match std::fs::read(&path) {
-        Ok(pem) => pem,
-        Err(error) => return Err(InvalidHttpSettings::CaFile(path, Box::new(error))),
-    };
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if certificates.is_empty() => Err(InvalidHttpSettings::NoCertificate(path)),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(InvalidHttpSettings::CaFile(path, Box::new(error))),
-    }
 }
 
 #[cfg(test)]

@@ -216,17 +216,20 @@ fn settings_that_no_client_can_be_made_of_are_named() {
     for (settings, want) in [
         (HttpSettings { url: "kyc.example".to_owned(), ..good() }, "the preferences URL is not an http or https URL"),
         (HttpSettings { url: "file:///etc".to_owned(), ..good() }, "the preferences URL is not an http or https URL"),
-        (HttpSettings { tenant_header: "X Tenant".to_owned(), ..good() }, r#""X Tenant" is not a header name"#),
+        (
+            HttpSettings { tenant_header: "X Tenant".to_owned(), ..good() },
+            r#""X Tenant" is not a header name: invalid HTTP header name"#,
+        ),
         (
             HttpSettings { ca_file: Some("/nowhere/ca.pem".into()), ..good() },
-            "the CA file /nowhere/ca.pem cannot be read",
+            "the CA file /nowhere/ca.pem cannot be read: No such file or directory (os error 2)",
         ),
         (
             HttpSettings { ca_file: Some(empty.clone()), ..good() },
-            &format!("the CA file {} holds no PEM certificate", empty.display()),
+            &format!("the CA file {} cannot be read: it holds no certificate", empty.display()),
         ),
     ] {
         let error = HttpPreferences::new(settings, Arc::new(Vault::default())).err().unwrap();
-        assert_eq!(error.to_string(), want);
+        assert_eq!(format!("{:#}", anyhow::Error::from(error)), want);
     }
 }
