@@ -22,36 +22,51 @@ const WARM_UP: Duration = Duration::from_secs(5);
 const MEASURED: Duration = Duration::from_secs(25);
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is sent all at once, to see how much is evaluated while it is being sent.
+const AT_ONCE: u64 = 600_000;
+
 pub fn measure(ground: &Ground, figures: &mut Figures) {
     println!(
         "\n{:<34} {:>9} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
         "event to command readable, ms", "sent/s", "commands", "p50", "p90", "p99", "p99.9", "max", "lost"
     );
     at(ground, 10_000, "latency_10k", figures);
-    let rate = figures.get("bets.per_second").or(figures.get("mixed.per_second"));
-    match rate {
-        Some(rate) => at(ground, (rate / 2.0) as u64, "latency_half", figures),
-        None => println!("at half of the rate: run `evaluate` as well, which measures it"),
-    }
+    let most = at_most(ground);
+    figures.set("latency_half.of_per_second", most);
+    println!("{}/s at most, with the sender on the same cores; half of it:", grouped(most));
+    at(ground, (most / 2.0) as u64, "latency_half", figures);
+}
+
+/// Events a second from the first that is sent to the last command that is read.
+fn at_most(ground: &Ground) -> f64 {
+    let (_, heard) = run(ground, "latency-most", u64::MAX, AT_ONCE, 0);
+    assert!(heard.commands == AT_ONCE / sender::COMMAND_EVERY, "{} commands", heard.commands);
+    AT_ONCE as f64 / (heard.last - heard.began).as_secs_f64()
 }
 
 fn at(ground: &Ground, rate: u64, name: &str, figures: &mut Figures) {
+    let first = rate * WARM_UP.as_secs() / sender::COMMAND_EVERY;
+    let events = rate * (WARM_UP + MEASURED).as_secs();
+    let (sent, heard) = run(ground, name.replace('_', "-").as_str(), rate, events, first);
+    heard.show(rate, &sent, name, figures);
+}
+
+/// Has evaluate decide so many events at a rate while its commands are read. Those before `first` are not timed.
+fn run(ground: &Ground, name: &str, rate: u64, events: u64, first: u64) -> (Sent, Heard) {
     ground.forget();
-    let stack = ground.stack(name.replace('_', "-").as_str(), 1);
+    let stack = ground.stack(name, 1);
     sender::keep_append_time(&ground.brokers(), &stack.topic("activity"));
     let processor = stack.run("evaluate");
     processor.until_ready();
     let commands = topic::consumer(&ground.brokers(), &stack.topic("commands"));
-    let acknowledged = Arc::new(Acknowledged::new(rate, WARM_UP + MEASURED));
-    let first = rate * WARM_UP.as_secs() / sender::COMMAND_EVERY;
+    let acknowledged = Arc::new(Acknowledged::new(events));
     let done = AtomicBool::new(false);
-    let (sent, heard) = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let listening = scope.spawn(|| listen(&commands, &acknowledged, first, &done));
         let sent = sender::send(&ground.brokers(), &stack.topic("activity"), rate, &acknowledged);
         done.store(true, Ordering::Release);
         (sent, listening.join().expect("the listener goes on"))
-    });
-    heard.show(rate, &sent, name, figures);
+    })
 }
 
 /// Latencies in microseconds since either clock began.
@@ -59,17 +74,21 @@ struct Heard {
     since_append: Histogram<u64>,
     since_acknowledged: Histogram<u64>,
     commands: u64,
+    began: Instant,
+    /// When the last command came.
+    last: Instant,
 }
 
 /// Reads commands until all have come, or none for a while after the last event was sent. Those before `first` are not timed.
 fn listen(commands: &BaseConsumer, acknowledged: &Acknowledged, first: u64, done: &AtomicBool) -> Heard {
     let histogram = || Histogram::new_with_bounds(1, 600_000_000, 3).expect("valid bounds");
-    let mut heard = Heard { since_append: histogram(), since_acknowledged: histogram(), commands: 0 };
-    let mut last = Instant::now();
-    while heard.commands < acknowledged.wanted() && !(done.load(Ordering::Acquire) && last.elapsed() > PATIENCE) {
+    let now = Instant::now();
+    let mut heard =
+        Heard { since_append: histogram(), since_acknowledged: histogram(), commands: 0, began: now, last: now };
+    while heard.commands < acknowledged.wanted() && !(done.load(Ordering::Acquire) && heard.last.elapsed() > PATIENCE) {
         let Some(message) = commands.poll(Duration::from_millis(100)) else { continue };
         let (now, wall) = (Instant::now(), sender::wall_micros());
-        last = now;
+        heard.last = now;
         let message = message.expect("the commands can be read");
         let Some(number) = sender::number_of(message.payload().unwrap_or_default()) else { continue };
         heard.commands += 1;

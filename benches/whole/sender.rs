@@ -26,7 +26,6 @@ const BETTORS: u64 = 1_000_000;
 /// When the events that ask were appended and acknowledged.
 pub struct Acknowledged {
     began: Instant,
-    rate: u64,
     events: u64,
     /// Microseconds since 1970, and since `began`; 0 for not yet.
     append: Vec<AtomicU64>,
@@ -34,10 +33,9 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
-    pub fn new(rate: u64, long: Duration) -> Self {
-        let events = rate * long.as_secs();
+    pub fn new(events: u64) -> Self {
         let none = || (0..events / COMMAND_EVERY).map(|_| AtomicU64::new(0)).collect();
-        Self { began: Instant::now(), rate, events, append: none(), heard: none() }
+        Self { began: Instant::now(), events, append: none(), heard: none() }
     }
 
     /// How many events ask for a command.
