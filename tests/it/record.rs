@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseRecord, FutureProducer, FutureRecord, Producer as _,
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::Value;
 use stepup::domain::ids::Source;
+use stepup::domain::time::Timestamp;
 use stepup::edge::kafka::Connection;
 use stepup::edge::kafka::find::Finder;
 use stepup::edge::kafka::headers::Headers;
@@ -22,8 +23,8 @@ use stepup::edge::recording::Recording;
 use tempfile::TempDir;
 
 use crate::services::{
-    StepupProcess, block_on, create_topic, delete_records, directory, kafka, produce_in_transactions, produce_to,
-    unique, wait_for,
+    StepupProcess, block_on, create_topic, delete_records, directory, free_port, kafka, produce_in_transactions,
+    produce_to, unique, wait_for,
 };
 use crate::stack::PATIENCE;
 
@@ -402,6 +403,21 @@ fn brokers_that_refuse_an_answer_for_a_moment_are_asked_again_and_others_are_not
     refuse(&[REFUSED]);
     let error = tail::ends(&connection, &["busy".to_owned()], PATIENCE).unwrap_err();
     assert!(matches!(&error, TailError::NoEnd { topic, .. } if topic == "busy"), "{error:?}");
+}
+
+#[test]
+fn brokers_that_are_not_there_are_told_with_the_reason() {
+    let connection = Connection { brokers: format!("127.0.0.1:{}", free_port()), ..Connection::default() };
+    let hasty = Duration::from_secs(1);
+    let finder = Finder::new(&connection, "unused", hasty).unwrap();
+    for error in [
+        anyhow::Error::from(tail::ends(&connection, &["gone".to_owned()], hasty).unwrap_err()),
+        finder.committed("gone", 0).unwrap_err().into(),
+        finder.stretch("gone", Timestamp(0)).unwrap_err().into(),
+    ] {
+        let told = format!("{error:#}");
+        assert!(told.contains("the brokers do not answer: ") && told.contains("Connection refused"), "{told}");
+    }
 }
 
 #[test]

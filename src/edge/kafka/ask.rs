@@ -59,7 +59,26 @@ pub(super) fn held<C: ConsumerContext>(
     partition: i32,
     patience: Duration,
 ) -> KafkaResult<Range<i64>> {
-    let (low, high) = patiently(patience, |left| consumer.fetch_watermarks(topic, partition, left))?;
+    patiently(patience, |left| held_now(consumer, topic, partition, left))
+}
+
+/// The same, asked once. The client's own question for both ends loses the refusal of one where the other is answered, and
+/// then gives a partition out as an empty one.
+pub(super) fn held_now<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    patience: Duration,
+) -> KafkaResult<Range<i64>> {
+    let deadline = Instant::now() + patience;
+    let find = |end| {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_offset(topic, partition, end)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let found = positions(&consumer.offsets_for_times(asked, left)?)?.into_iter().find_map(|(_, _, offset)| offset);
+        found.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset))
+    };
+    let (low, high) = (find(Offset::Beginning)?, find(Offset::End)?);
     Ok(low..high.max(low))
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 
+use super::heard::{Listening, NoAnswer};
 use super::{ClientError, Connection, ask};
 use crate::domain::ids::Source;
 use crate::domain::time::Timestamp;
@@ -26,15 +27,15 @@ pub enum FindError {
     NoPartition { topic: String, partition: i32 },
     #[error("{topic}[{partition}] holds no record at offset {offset}: it begins at {begin} and ends before {end}")]
     NoRecord { topic: String, partition: i32, offset: i64, begin: i64, end: i64 },
-    #[error("the brokers do not answer")]
-    NoAnswer(#[source] KafkaError),
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
     #[error("nothing came from the topic {topic} for {waited:?}")]
     Stalled { topic: String, waited: Duration },
 }
 
 /// A client that reads and leaves no trace at the brokers. All its calls block.
 pub struct Finder {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Listening>,
     patience: Duration,
 }
 
@@ -88,15 +89,15 @@ impl Finder {
             .set("enable.partition.eof", "true")
             // What retention takes away meanwhile is not there to be found.
             .set("auto.offset.reset", "earliest");
-        let consumer = config.create().map_err(ClientError::Refused)?;
+        let consumer = config.create_with_context(Listening::default()).map_err(ClientError::Refused)?;
         Ok(Self { consumer, patience })
     }
 
     /// The part of a topic from `since` on, by the time of its records, to its end as it is now.
     pub fn stretch(&self, topic: &str, since: Timestamp) -> Result<Stretch, FindError> {
         let numbers = self.partitions(topic)?;
-        let begins =
-            ask::offsets_at(&self.consumer, topic, &numbers, since, self.patience).map_err(FindError::NoAnswer)?;
+        let begins = ask::offsets_at(&self.consumer, topic, &numbers, since, self.patience);
+        let begins = begins.map_err(|error| self.no_answer(error))?;
         let mut partitions = Vec::with_capacity(begins.len());
         for partition in numbers {
             // Nothing stands there that is so young.
@@ -119,8 +120,8 @@ impl Finder {
         if stretch.is_empty() {
             return Ok(0);
         }
-        let list = list(stretch)?;
-        self.consumer.assign(&list).map_err(FindError::NoAnswer)?;
+        let list = list(stretch).map_err(|error| self.no_answer(error))?;
+        self.consumer.assign(&list).map_err(|error| self.no_answer(error))?;
         let read = self.read(stretch, &mut visit);
         // A partition that was paused would be so in the next scan as well.
         let _ = self.consumer.resume(&list);
@@ -157,7 +158,7 @@ impl Finder {
             }
             if last.elapsed() > self.patience {
                 let stalled = FindError::Stalled { topic: stretch.topic.clone(), waited: self.patience };
-                return Err(trouble.map_or(stalled, FindError::NoAnswer));
+                return Err(trouble.map_or(stalled, |error| self.no_answer(error)));
             }
         }
         Ok(seen)
@@ -188,17 +189,23 @@ impl Finder {
     /// The group's position in a partition: one past the last record that it is done with.
     pub fn committed(&self, topic: &str, partition: i32) -> Result<Option<i64>, FindError> {
         let asked = std::iter::once((topic, partition));
-        let answer = ask::committed(&self.consumer, asked, self.patience).map_err(FindError::NoAnswer)?;
+        let answer = ask::committed(&self.consumer, asked, self.patience);
+        let answer = answer.map_err(|error| self.no_answer(error))?;
         Ok(answer.into_iter().find_map(|(_, _, position)| position))
     }
 
     fn partitions(&self, topic: &str) -> Result<Vec<i32>, FindError> {
-        let partitions = ask::partitions(&self.consumer, topic, self.patience).map_err(FindError::NoAnswer)?;
+        let partitions = ask::partitions(&self.consumer, topic, self.patience);
+        let partitions = partitions.map_err(|error| self.no_answer(error))?;
         if partitions.is_empty() { Err(FindError::NoTopic(topic.to_owned())) } else { Ok(partitions) }
     }
 
     fn held(&self, topic: &str, partition: i32) -> Result<Range<i64>, FindError> {
-        ask::held(&self.consumer, topic, partition, self.patience).map_err(FindError::NoAnswer)
+        ask::held(&self.consumer, topic, partition, self.patience).map_err(|error| self.no_answer(error))
+    }
+
+    fn no_answer(&self, error: KafkaError) -> FindError {
+        NoAnswer::of(&self.consumer, error).into()
     }
 
     /// A partition that was read to its end is fetched no further.
@@ -211,10 +218,10 @@ impl Finder {
     }
 }
 
-fn list(stretch: &Stretch) -> Result<TopicPartitionList, FindError> {
+fn list(stretch: &Stretch) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for (partition, from, _) in &stretch.partitions {
-        list.add_partition_offset(&stretch.topic, *partition, Offset::Offset(*from)).map_err(FindError::NoAnswer)?;
+        list.add_partition_offset(&stretch.topic, *partition, Offset::Offset(*from))?;
     }
     Ok(list)
 }

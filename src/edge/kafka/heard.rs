@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 
@@ -77,6 +77,29 @@ fn is_refusal(code: Option<RDKafkaErrorCode>) -> bool {
         code,
         Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL)
     )
+}
+
+/// That brokers do not answer a question.
+#[derive(Debug, thiserror::Error)]
+#[error("the brokers do not answer{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+pub struct NoAnswer {
+    /// What the client said of them meanwhile.
+    reason: Option<String>,
+    source: KafkaError,
+}
+
+/// The most events that are looked at for a reason.
+const MOST_EVENTS: usize = 100;
+
+impl NoAnswer {
+    /// Why the consumer's brokers did not answer a question, which got it this error. Nothing more is read with it.
+    pub(super) fn of(consumer: &BaseConsumer<Listening>, source: KafkaError) -> Self {
+        // What the client has to say waits until it is polled.
+        for _ in 0..MOST_EVENTS {
+            let _ = consumer.poll(Duration::ZERO);
+        }
+        Self { reason: consumer.context().0.last(), source }
+    }
 }
 
 /// A client that only takes note; who shares the note tells people of it.

@@ -6,18 +6,19 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::headers::Headers;
+use super::heard::{Listening, NoAnswer};
 use super::{ClientError, Connection};
 
 mod held;
@@ -51,8 +52,8 @@ pub struct RangeSettings {
 pub enum RangeError {
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("{action}: the brokers give no answer")]
-    NoAnswer { action: String, source: KafkaError },
+    #[error("{action}")]
+    NoAnswer { action: String, source: NoAnswer },
     #[error("topic {topic} does not exist; there are {there_are}")]
     NoTopic { topic: String, there_are: String },
     #[error("topic {topic} has no partition {partition}, only 0 to {}", partitions.saturating_sub(1))]
@@ -101,13 +102,13 @@ pub struct RangeReader {
     /// Since when nothing came of what was looked at.
     waiting_since: Option<Instant>,
     patience: Duration,
-    consumer: Arc<BaseConsumer<RangeContext>>,
+    consumer: Arc<BaseConsumer<Listening>>,
 }
 
 /// One partition with its next record.
 struct Lane {
     span: Span,
-    queue: PartitionQueue<RangeContext>,
+    queue: PartitionQueue<Listening>,
     state: State,
     record: Held,
     kept: Headers,
@@ -128,26 +129,6 @@ enum Look {
     Ended,
     Nothing,
 }
-
-/// Keeps what the client says of itself.
-pub(super) struct RangeContext {
-    trouble: Mutex<Option<String>>,
-}
-
-impl RangeContext {
-    fn note(&self, error: &KafkaError) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-    }
-}
-
-impl ClientContext for RangeContext {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka client");
-        self.note(&error);
-    }
-}
-
-impl ConsumerContext for RangeContext {}
 
 impl RangeReader {
     /// Finds the offsets of the range as they are now, and begins to read.
@@ -253,7 +234,7 @@ impl RangeReader {
                         return Err(RangeError::Unreadable { topic, partition, source: error });
                     }
                     _ => {
-                        self.consumer.context().note(&error);
+                        note(&self.consumer, &error);
                         return Ok(Look::Nothing);
                     }
                 },
@@ -265,7 +246,7 @@ impl RangeReader {
     fn serve(&self) -> Result<(), RangeError> {
         match self.consumer.poll(Duration::ZERO) {
             None => {}
-            Some(Err(error)) => self.consumer.context().note(&error),
+            Some(Err(error)) => note(&self.consumer, &error),
             Some(Ok(message)) => {
                 let (topic, partition) = (message.topic().to_owned(), message.partition());
                 return Err(RangeError::Misrouted { topic, partition });
@@ -280,12 +261,16 @@ impl RangeReader {
             return Ok(Next::Waiting);
         }
         let Span { topic, partition, .. } = &self.lanes[place].span;
-        let trouble = self.consumer.context().trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = self.consumer.context().0.last();
         Err(RangeError::Stalled { topic: topic.to_string(), partition: *partition, waited, trouble })
     }
 }
 
-fn create(settings: &RangeSettings, partitions: usize) -> Result<BaseConsumer<RangeContext>, ClientError> {
+fn note(consumer: &BaseConsumer<Listening>, error: &KafkaError) {
+    consumer.context().0.tell(error, "");
+}
+
+fn create(settings: &RangeSettings, partitions: usize) -> Result<BaseConsumer<Listening>, ClientError> {
     let ahead = (AHEAD_KB / partitions.max(1)).clamp(LEAST_AHEAD_KB, MOST_AHEAD_KB);
     let fetch = (ahead * 1024).min(1024 * 1024);
     let mut config = settings.connection.client(&[
@@ -302,12 +287,12 @@ fn create(settings: &RangeSettings, partitions: usize) -> Result<BaseConsumer<Ra
         .set("enable.partition.eof", "true")
         // A position that is lost is told, never a silent jump.
         .set("auto.offset.reset", "error");
-    config.create_with_context(RangeContext { trouble: Mutex::new(None) }).map_err(ClientError::Refused)
+    config.create_with_context(Listening::default()).map_err(ClientError::Refused)
 }
 
 /// Nothing more comes. What that leaves unread at the end are records of the broker's own, or the partition is shorter
 /// than it was.
-fn settle_end(consumer: &BaseConsumer<RangeContext>, span: &mut Span) -> Result<Look, RangeError> {
+fn settle_end(consumer: &BaseConsumer<Listening>, span: &mut Span) -> Result<Look, RangeError> {
     let held = plan::watermarks(consumer, &span.topic, span.partition)?;
     if held.end < span.end {
         span.lost.push(held.end.max(span.next)..span.end);
@@ -318,7 +303,7 @@ fn settle_end(consumer: &BaseConsumer<RangeContext>, span: &mut Span) -> Result<
 }
 
 /// Goes on with the first record that the brokers still have, and takes note of those that they do not.
-fn find_again(consumer: &BaseConsumer<RangeContext>, span: &mut Span) -> Result<(), RangeError> {
+fn find_again(consumer: &BaseConsumer<Listening>, span: &mut Span) -> Result<(), RangeError> {
     let held = plan::watermarks(consumer, &span.topic, span.partition)?;
     let next = if span.next > held.end { span.end } else { held.start.max(span.next).min(span.end) };
     if next > span.next {
@@ -338,7 +323,7 @@ fn find_again(consumer: &BaseConsumer<RangeContext>, span: &mut Span) -> Result<
 }
 
 /// Ends the fetching of a partition that was read to its end.
-fn stop(consumer: &BaseConsumer<RangeContext>, span: &Span) {
+fn stop(consumer: &BaseConsumer<Listening>, span: &Span) {
     let mut partition = TopicPartitionList::new();
     partition.add_partition(&span.topic, span.partition);
     if let Err(error) = consumer.pause(&partition) {

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use super::heard::{Listening, NoAnswer};
 use super::{ClientError, Connection, ask};
 
 /// Why topics cannot be read along.
@@ -18,7 +19,7 @@ pub enum TailError {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("the end of topic {topic} cannot be found")]
-    NoEnd { topic: String, source: KafkaError },
+    NoEnd { topic: String, source: NoAnswer },
     #[error("the partitions cannot be read")]
     NotAssigned(#[source] KafkaError),
 }
@@ -33,10 +34,11 @@ pub struct End {
 
 /// The ends of all partitions of some topics. Blocks for up to `patience` a call; there is one call a partition.
 pub fn ends(connection: &Connection, topics: &[String], patience: Duration) -> Result<Vec<End>, TailError> {
-    let consumer: BaseConsumer = connection.client(&[])?.create().map_err(ClientError::Refused)?;
+    let consumer: BaseConsumer<Listening> =
+        connection.client(&[])?.create_with_context(Listening::default()).map_err(ClientError::Refused)?;
     let mut ends = Vec::new();
     for topic in topics {
-        let no_end = |source| TailError::NoEnd { topic: topic.clone(), source };
+        let no_end = |error| TailError::NoEnd { topic: topic.clone(), source: NoAnswer::of(&consumer, error) };
         for partition in ask::partitions(&consumer, topic, patience).map_err(no_end)? {
             let held = ask::held(&consumer, topic, partition, patience).map_err(no_end)?;
             ends.push(End { topic: topic.clone(), partition, offset: held.end });

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
 
 use super::super::ask;
-use super::{RangeContext, RangeError};
+use super::super::heard::{Listening, NoAnswer};
+use super::RangeError;
 use crate::domain::time::Timestamp;
 use crate::wire::names::first_few;
 
@@ -46,7 +48,7 @@ pub struct Span {
 
 /// The range of every partition, with those that hold nothing.
 pub(super) fn spans(
-    consumer: &BaseConsumer<RangeContext>,
+    consumer: &BaseConsumer<Listening>,
     topics: &[String],
     from: &Bound,
     to: &Bound,
@@ -95,9 +97,9 @@ fn span(topic: Arc<str>, partition: i32, wanted: Range<i64>, held: &Range<i64>) 
     Ok(Span { topic, partition, start, end, next: start, records: 0, lost })
 }
 
-fn partitions(consumer: &BaseConsumer<RangeContext>, topic: &str) -> Result<Vec<i32>, RangeError> {
-    let no_answer = |source| RangeError::NoAnswer { action: format!("looking up topic {topic}"), source };
-    let ids = ask::partitions(consumer, topic, QUESTION).map_err(no_answer)?;
+fn partitions(consumer: &BaseConsumer<Listening>, topic: &str) -> Result<Vec<i32>, RangeError> {
+    let failed = |error| no_answer(consumer, format!("looking up topic {topic}"), error);
+    let ids = ask::partitions(consumer, topic, QUESTION).map_err(failed)?;
     if ids.is_empty() {
         return Err(RangeError::NoTopic { topic: topic.to_owned(), there_are: topics(consumer) });
     }
@@ -105,7 +107,7 @@ fn partitions(consumer: &BaseConsumer<RangeContext>, topic: &str) -> Result<Vec<
 }
 
 /// The names of the first topics that there are, and of how many more there are.
-fn topics(consumer: &BaseConsumer<RangeContext>) -> String {
+fn topics(consumer: &BaseConsumer<Listening>) -> String {
     let Ok(metadata) = consumer.fetch_metadata(None, QUESTION) else { return "topics that could not be listed".into() };
     let mut names: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
     names.retain(|name| !name.starts_with("__"));
@@ -125,25 +127,28 @@ fn check_partitions(topic: &str, there: &[i32], bound: &Bound) -> Result<(), Ran
 
 /// The offset of each partition's first record at or after a time. A partition without one is not in the answer.
 fn at_time(
-    consumer: &BaseConsumer<RangeContext>,
+    consumer: &BaseConsumer<Listening>,
     topic: &str,
     partitions: &[i32],
     bound: &Bound,
 ) -> Result<HashMap<i32, i64>, RangeError> {
     let Bound::At(time) = bound else { return Ok(HashMap::new()) };
-    let no_answer = |source| RangeError::NoAnswer { action: format!("looking up a time in topic {topic}"), source };
-    ask::offsets_at(consumer, topic, partitions, *time, QUESTION).map_err(no_answer)
+    let failed = |error| no_answer(consumer, format!("looking up a time in topic {topic}"), error);
+    ask::offsets_at(consumer, topic, partitions, *time, QUESTION).map_err(failed)
 }
 
 /// What [`ask::held`] says.
 pub(super) fn watermarks(
-    consumer: &BaseConsumer<RangeContext>,
+    consumer: &BaseConsumer<Listening>,
     topic: &str,
     partition: i32,
 ) -> Result<Range<i64>, RangeError> {
-    let no_answer =
-        |source| RangeError::NoAnswer { action: format!("looking up the ends of {topic}[{partition}]"), source };
-    ask::held(consumer, topic, partition, QUESTION).map_err(no_answer)
+    let failed = |error| no_answer(consumer, format!("looking up the ends of {topic}[{partition}]"), error);
+    ask::held(consumer, topic, partition, QUESTION).map_err(failed)
+}
+
+fn no_answer(consumer: &BaseConsumer<Listening>, action: String, error: KafkaError) -> RangeError {
+    RangeError::NoAnswer { action, source: NoAnswer::of(consumer, error) }
 }
 
 #[cfg(test)]

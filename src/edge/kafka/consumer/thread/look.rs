@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use tokio::time::Instant;
 
+use super::super::super::ask;
 use super::super::callbacks::GroupContext;
 use super::super::stalls::{Idle, Stalls};
 use super::{End, Lane, Thread};
@@ -33,12 +34,12 @@ impl Thread {
         let deadline = Instant::now() + LOOK_BUDGET;
         for one in stalls.look(idle) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((low, high)) = consumer.fetch_watermarks(&one.topic, one.partition, left) else { return false };
-            if stalls.holds(&one, low, high, Instant::now()) {
+            let Ok(held) = ask::held_now(consumer, &one.topic, one.partition, left) else { return false };
+            if stalls.holds(&one, held.start, held.end, Instant::now()) {
                 let partition = format!("{}[{}]@{}", one.topic, one.partition, one.next);
                 tracing::error!(
                     partition,
-                    end = high,
+                    end = held.end,
                     "a partition holds more and is not read; the Kafka client is made anew"
                 );
                 self.group.observer().stalled(&partition);
@@ -54,8 +55,8 @@ impl Thread {
         for (topic, partition, next) in self.group.positions() {
             // A broker that does not answer must not keep this thread from polling.
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((_, high)) = consumer.fetch_watermarks(&topic, partition, left) else { return };
-            self.group.observer().lag(&topic, partition, high.saturating_sub(next).max(0));
+            let Ok(held) = ask::held_now(consumer, &topic, partition, left) else { return };
+            self.group.observer().lag(&topic, partition, held.end.saturating_sub(next).max(0));
         }
     }
 
@@ -67,12 +68,12 @@ impl Thread {
         let (mut before, mut beyond) = (Vec::new(), Vec::new());
         for (topic, partition, next) in self.group.positions() {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok((low, high)) = consumer.fetch_watermarks(&topic, partition, left) else { continue };
-            let position = format!("{topic}[{partition}]@{next} (held: {low} to {high})");
-            if next > high {
-                self.group.back_to(&topic, partition, low);
+            let Ok(held) = ask::held_now(consumer, &topic, partition, left) else { continue };
+            let position = format!("{topic}[{partition}]@{next} (held: {} to {})", held.start, held.end);
+            if next > held.end {
+                self.group.back_to(&topic, partition, held.start);
                 beyond.push(position);
-            } else if next < low {
+            } else if next < held.start {
                 before.push(position);
             }
         }
