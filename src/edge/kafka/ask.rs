@@ -62,8 +62,7 @@ pub(super) fn held<C: ConsumerContext>(
     patiently(patience, |left| held_now(consumer, topic, partition, left))
 }
 
-/// The same, asked once. The client's own question for both ends loses the refusal of one where the other is answered, and
-/// then gives a partition out as an empty one.
+/// The same, asked once.
 pub(super) fn held_now<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
@@ -71,15 +70,44 @@ pub(super) fn held_now<C: ConsumerContext>(
     patience: Duration,
 ) -> KafkaResult<Range<i64>> {
     let deadline = Instant::now() + patience;
-    let find = |end| {
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(topic, partition, end)?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        let found = positions(&consumer.offsets_for_times(asked, left)?)?.into_iter().find_map(|(_, _, offset)| offset);
-        found.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset))
-    };
-    let (low, high) = (find(Offset::Beginning)?, find(Offset::End)?);
+    let low = edge(consumer, topic, partition, Offset::Beginning, patience)?;
+    let high = edge(consumer, topic, partition, Offset::End, deadline.saturating_duration_since(Instant::now()))?;
     Ok(low..high.max(low))
+}
+
+/// One past the last offset of a partition that may be read.
+pub(super) fn end<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    patience: Duration,
+) -> KafkaResult<i64> {
+    patiently(patience, |left| end_now(consumer, topic, partition, left))
+}
+
+/// The same, asked once.
+pub(super) fn end_now<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    patience: Duration,
+) -> KafkaResult<i64> {
+    edge(consumer, topic, partition, Offset::End, patience)
+}
+
+/// Where a partition begins or ends. The client's own question for both loses the refusal of one where the other is answered,
+/// and then gives the partition out as an empty one.
+fn edge<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    edge: Offset,
+    patience: Duration,
+) -> KafkaResult<i64> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_offset(topic, partition, edge)?;
+    let found = positions(&consumer.offsets_for_times(asked, patience)?)?.into_iter().find_map(|(_, _, offset)| offset);
+    found.ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::NoOffset))
 }
 
 /// The offset of each partition's first record at or after a time. A partition without one is not in the answer.

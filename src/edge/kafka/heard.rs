@@ -85,7 +85,7 @@ fn is_refusal(code: Option<RDKafkaErrorCode>) -> bool {
 pub struct NoAnswer {
     /// What the client said of them meanwhile.
     reason: Option<String>,
-    source: KafkaError,
+    source: Box<KafkaError>,
 }
 
 /// The most events that are looked at for a reason.
@@ -98,7 +98,7 @@ impl NoAnswer {
         for _ in 0..MOST_EVENTS {
             let _ = consumer.poll(Duration::ZERO);
         }
-        Self { reason: consumer.context().0.last(), source }
+        Self { reason: consumer.context().0.last(), source: Box::new(source) }
     }
 }
 

@@ -40,8 +40,8 @@ pub fn ends(connection: &Connection, topics: &[String], patience: Duration) -> R
     for topic in topics {
         let no_end = |error| TailError::NoEnd { topic: topic.clone(), source: NoAnswer::of(&consumer, error) };
         for partition in ask::partitions(&consumer, topic, patience).map_err(no_end)? {
-            let held = ask::held(&consumer, topic, partition, patience).map_err(no_end)?;
-            ends.push(End { topic: topic.clone(), partition, offset: held.end });
+            let offset = ask::end(&consumer, topic, partition, patience).map_err(no_end)?;
+            ends.push(End { topic: topic.clone(), partition, offset });
         }
     }
     Ok(ends)

@@ -150,7 +150,7 @@ fn latest(
     if is_old {
         return Ok(Offset::Beginning);
     }
-    Ok(Offset::Offset(ask::held(consumer, topic, partition, ANSWER)?.end))
+    Ok(Offset::Offset(ask::end(consumer, topic, partition, ANSWER)?))
 }
 
 /// Whether the group has a position in any partition of a topic.

@@ -55,8 +55,8 @@ impl Thread {
         for (topic, partition, next) in self.group.positions() {
             // A broker that does not answer must not keep this thread from polling.
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(held) = ask::held_now(consumer, &topic, partition, left) else { return };
-            self.group.observer().lag(&topic, partition, held.end.saturating_sub(next).max(0));
+            let Ok(end) = ask::end_now(consumer, &topic, partition, left) else { return };
+            self.group.observer().lag(&topic, partition, end.saturating_sub(next).max(0));
         }
     }
 
