@@ -5,6 +5,7 @@
 
 mod again;
 mod architecture;
+mod ask;
 mod audit;
 mod backtest;
 mod browser;

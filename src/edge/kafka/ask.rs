@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The answer to a question that is told how long it may take, and asked again after a refusal that passes.
-pub(super) fn patiently<T>(patience: Duration, ask: impl Fn(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
+fn patiently<T>(patience: Duration, ask: impl Fn(Duration) -> KafkaResult<T>) -> KafkaResult<T> {
     let deadline = Instant::now() + patience;
     loop {
         let answer = ask(deadline.saturating_duration_since(Instant::now()));
