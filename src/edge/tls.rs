@@ -26,7 +26,7 @@ pub(super) fn certificates(path: &Path) -> io::Result<Vec<Certificate>> {
     let pem = std::fs::read(path)?;
     let certificates = Certificate::from_pem_bundle(&pem).map_err(io::Error::other)?;
     if certificates.is_empty() {
-        return Err(io::Error::other("it holds no certificate"));
+        return Err(io::Error::other("it holds no PEM certificate"));
     }
     Ok(certificates)
 }

@@ -226,7 +226,7 @@ fn settings_that_no_client_can_be_made_of_are_named() {
         ),
         (
             HttpSettings { ca_file: Some(empty.clone()), ..good() },
-            &format!("the CA file {} cannot be read: it holds no certificate", empty.display()),
+            &format!("the CA file {} cannot be read: it holds no PEM certificate", empty.display()),
         ),
     ] {
         let error = HttpPreferences::new(settings, Arc::new(Vault::default())).err().unwrap();
