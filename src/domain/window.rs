@@ -108,12 +108,12 @@ pub struct Judged {
 impl Judged {
     /// How many bets the rule still keeps.
     pub fn kept_len(&self) -> usize {
-        if self.came_in_order { self.in_order.kept().len() } else { self.window.len() }
+        if self.came_in_order { self.in_order.kept_len() } else { self.window.len() }
     }
 
-    /// The bets that it still keeps, in order of arrival.
-    pub fn kept(&self) -> Vec<Bet> {
-        if self.came_in_order { self.in_order.kept().to_vec() } else { self.window.kept() }
+    /// The bets of the log that it still keeps, in order of arrival.
+    pub fn kept(&self, log: &[Bet]) -> Vec<Bet> {
+        if self.came_in_order { self.in_order.kept(log).to_vec() } else { self.window.kept() }
     }
 }
 
@@ -129,7 +129,7 @@ pub fn judge_into(judged: &mut Judged, log: &[Bet], asked: &[Bet], rule: &Window
     let first = judged.reaches.len();
     judged.reaches.resize(first + asked.len(), None);
     let reaches = &mut judged.reaches[first..];
-    judged.came_in_order = judged.in_order.judge(log, &mut Open::of(asked), reaches, rule);
+    judged.came_in_order = judged.in_order.judge(log, asked, reaches, rule);
     if !judged.came_in_order {
         reaches.fill(None);
         replay(&mut judged.window, log, &mut Open::of(asked), reaches, rule);
@@ -165,11 +165,6 @@ impl<'a> Open<'a> {
             open.entry((bet.id, bet.arrival)).and_modify(asked_again).or_insert((place, Vec::new()));
         }
         Self::Many(open)
-    }
-
-    /// Whether nothing is asked about but the last bet of the log.
-    fn is_of_the_last(&self, log: &[Bet]) -> bool {
-        matches!((self, log.last()), (Self::Few([asked]), Some(last)) if is_one(asked, last))
     }
 
     /// Whether a bet of the log was asked about and did not come up before.

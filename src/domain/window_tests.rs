@@ -171,7 +171,7 @@ fn a_repeat_that_brings_another_time_counts_at_the_first_arrivals_time() {
     let moved = Bet { at: time("70s"), arrival: 2, ..first };
     let log = [first, bet(40_000, 1), moved];
     assert_eq!(written(&reaches(&log, &[moved], &rule("2 in 1m"))), "1");
-    assert_eq!(kept_by(judge(&log, &[], &rule("2 in 1m"))), &log[..2]);
+    assert_eq!(judge(&log, &[], &rule("2 in 1m")).kept(&log), &log[..2]);
 }
 
 #[test]
@@ -198,7 +198,8 @@ fn of_too_many_bets_the_newest_by_time_are_kept() {
         ("2 in 1m", "a@0s b@1s a' b a", "0s 1s"),
     ] {
         let times = |log: &[Bet]| log.iter().map(|bet| bet.at.0).collect::<Vec<_>>();
-        assert_eq!(times(&kept_by(judge(&log(bets), &[], &rule(bound)))), times(&log(kept)), "{bound}: {bets}");
+        let whole = log(bets);
+        assert_eq!(times(&judge(&whole, &[], &rule(bound)).kept(&whole)), times(&log(kept)), "{bound}: {bets}");
     }
 }
 
@@ -266,8 +267,8 @@ fn answers_come_in_the_order_of_the_question() {
     assert_eq!(counts, [Some(3), None, Some(1), Some(3)]);
     let unknown_arrival = Bet { arrival: 9, ..log[0] };
     assert_eq!(judge(&log, &[unknown_arrival], &rule("3 in 1m")).reaches, [None]);
-    assert_eq!(parts(judge(&log, &[], &rule("3 in 1m"))), (vec![], log));
-    assert_eq!(parts(judge(&[], &[bet(0, 0)], &rule("3 in 1m"))), (vec![None], vec![]));
+    assert_eq!(parts(&judge(&log, &[], &rule("3 in 1m")), &log), (vec![], log.clone()));
+    assert_eq!(parts(&judge(&[], &[bet(0, 0)], &rule("3 in 1m")), &[]), (vec![None], vec![]));
 }
 
 #[test]
@@ -394,7 +395,7 @@ proptest! {
             prop_assert_eq!(reach.count, most.min(u32::try_from(rule.max_entries).unwrap()));
             prop_assert_eq!(reach.timeliness == Timeliness::Late, late);
         }
-        prop_assert_eq!(kept_by(judged), kept_of(&bets, &rule));
+        prop_assert_eq!(judged.kept(&bets), kept_of(&bets, &rule));
     }
 
     #[test]
@@ -448,10 +449,11 @@ proptest! {
         // A redelivery of what was read already has its answer; what comes later is new, or a repeat sent anew.
         let later: Vec<Bet> = further.iter().filter(|bet| !read.contains(bet)).copied().collect();
         let whole: Vec<Bet> = read.iter().chain(&later).copied().collect();
-        let kept = kept_by(judge(read, &[], &rule));
-        prop_assert_eq!(&judge(&kept, &[], &rule).kept(), &kept);
+        let kept = judge(read, &[], &rule).kept(read);
+        prop_assert_eq!(&judge(&kept, &[], &rule).kept(&kept), &kept);
         let compacted: Vec<Bet> = kept.into_iter().chain(later.iter().copied()).collect();
-        prop_assert_eq!(parts(judge(&compacted, &later, &rule)), parts(judge(&whole, &later, &rule)));
+        let (by_less, by_all) = (judge(&compacted, &later, &rule), judge(&whole, &later, &rule));
+        prop_assert_eq!(parts(&by_less, &compacted), parts(&by_all, &whole));
     }
 }
 
@@ -488,20 +490,20 @@ proptest! {
             log.push(Bet { at, id, arrival: earlier.unwrap_or(place as u32) });
         }
         let asked: Vec<Bet> = asked.iter().map(|place| *place.get(&log)).collect();
-        // And as most are: one bet is asked about, which came last.
-        let alone = (1..=log.len()).map(|end| (&log[..end], &log[end - 1..end]));
-        for (log, asked) in alone.chain([(&log[..], &asked[..])]) {
+        // And as most are: those are asked about that came last.
+        let last = (1..=log.len()).flat_map(|end| (0..end).map(move |first| (first, end)));
+        let last: Vec<_> = last.map(|(first, end)| (&log[..end], &log[first..end])).collect();
+        let mut judged = Judged::default();
+        for (log, asked) in last.into_iter().chain([(&log[..], &asked[..])]) {
             let (mut window, mut reaches) = (Window::default(), vec![None; asked.len()]);
             replay(&mut window, log, &mut Open::of(asked), &mut reaches, &rule);
-            prop_assert_eq!(parts(judge(log, asked, &rule)), (reaches, window.kept()));
+            judged.reaches.clear();
+            judge_into(&mut judged, log, asked, &rule);
+            prop_assert_eq!(parts(&judged, log), (reaches, window.kept()));
         }
     }
 }
 
-fn kept_by(judged: Judged) -> Vec<Bet> {
-    judged.kept()
-}
-
-fn parts(judged: Judged) -> (Vec<Option<Reach>>, Vec<Bet>) {
-    (judged.reaches.clone(), judged.kept())
+fn parts(judged: &Judged, log: &[Bet]) -> (Vec<Option<Reach>>, Vec<Bet>) {
+    (judged.reaches.clone(), judged.kept(log))
 }

@@ -2,15 +2,16 @@
 //!
 //! The newest bet is the last one then, and what is kept, or lies in one window with it, is the end of the log.
 
-use super::{Bet, Fullest, Open, Reach, Timeliness, WindowRule};
+use super::{Bet, Fullest, Open, Reach, Timeliness, WindowRule, is_one};
 use crate::domain::time::Timestamp;
 
-/// The bets of one log, each once, in order of arrival and of time.
+/// What is remembered of one log while it is judged.
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
+    /// Its bets, each once, in order of arrival and of time. Empty where it could be judged as it lies.
     bets: Vec<Bet>,
-    /// The place of the first that is still kept.
-    first_kept: usize,
+    /// So many of the last are still kept.
+    kept: usize,
     /// A bit for each id, and maybe more: of one whose bit is not set none came.
     seen: Vec<u64>,
 }
@@ -20,45 +21,37 @@ impl InOrder {
     pub(super) fn judge(
         &mut self,
         log: &[Bet],
-        open: &mut Open<'_>,
+        asked: &[Bet],
         reaches: &mut [Option<Reach>],
         rule: &WindowRule,
     ) -> bool {
         if rule.kept_for().is_zero() || rule.max_entries == 0 {
             return false;
         }
-        self.judge_the_last(log, open, reaches, rule) || self.judge_each(log, open, reaches, rule)
+        self.judge_the_last(log, asked, reaches, rule) || self.judge_each(log, asked, reaches, rule)
     }
 
-    /// Where the last bet alone is asked about and none is there twice, the log says it all as it lies.
-    fn judge_the_last(
-        &mut self,
-        log: &[Bet],
-        open: &Open<'_>,
-        reaches: &mut [Option<Reach>],
-        rule: &WindowRule,
-    ) -> bool {
-        if !open.is_of_the_last(log) {
+    /// Where the bets asked about are the last of the log, as they are when nobody else appends, and none is there twice, the
+    /// log says it all as it lies.
+    fn judge_the_last(&mut self, log: &[Bet], asked: &[Bet], reaches: &mut [Option<Reach>], rule: &WindowRule) -> bool {
+        let Some(before) = log.len().checked_sub(asked.len()) else { return false };
+        if !log[before..].iter().zip(asked).all(|(last, asked)| is_one(last, asked)) {
             return false;
         }
         self.begin(log.len());
         if !self.is_plain(log) {
             return false;
         }
-        self.bets.extend_from_slice(kept_of(log, rule));
-        self.first_kept = 0;
-        reaches.fill(Some(reach_of_last(&self.bets, rule)));
+        for (end, reach) in (before + 1..).zip(reaches) {
+            *reach = Some(reach_of_last(kept_of(&log[..end], rule), rule));
+        }
+        self.kept = kept_of(log, rule).len();
         true
     }
 
     /// Takes the bets one by one, and answers for each as it comes.
-    fn judge_each(
-        &mut self,
-        log: &[Bet],
-        open: &mut Open<'_>,
-        reaches: &mut [Option<Reach>],
-        rule: &WindowRule,
-    ) -> bool {
+    fn judge_each(&mut self, log: &[Bet], asked: &[Bet], reaches: &mut [Option<Reach>], rule: &WindowRule) -> bool {
+        let mut open = Open::of(asked);
         self.begin(log.len());
         let mut newest = Timestamp(i64::MIN);
         for bet in log {
@@ -76,7 +69,7 @@ impl InOrder {
             self.bets.push(*bet);
             open.answer(bet, reaches, || reach_of_last(kept_of(&self.bets, rule), rule));
         }
-        self.first_kept = self.bets.len() - kept_of(&self.bets, rule).len();
+        self.kept = kept_of(&self.bets, rule).len();
         true
     }
 
@@ -88,14 +81,22 @@ impl InOrder {
 
     /// Whether the bets stand in the order of their times and none is there twice.
     fn is_plain(&mut self, log: &[Bet]) -> bool {
-        let mut repeats = log.iter().enumerate().filter(|(_, bet)| self.may_have_seen(bet.id));
-        log.is_sorted_by_key(|bet| bet.at)
-            && !repeats.any(|(place, bet)| log[..place].iter().any(|one| one.id == bet.id))
+        let mut newest = Timestamp(i64::MIN);
+        log.iter().enumerate().all(|(place, bet)| {
+            let comes_in_order = newest <= bet.at;
+            newest = bet.at;
+            comes_in_order && !(self.may_have_seen(bet.id) && log[..place].iter().any(|one| one.id == bet.id))
+        })
     }
 
-    /// The bets that are kept.
-    pub(super) fn kept(&self) -> &[Bet] {
-        &self.bets[self.first_kept..]
+    pub(super) fn kept_len(&self) -> usize {
+        self.kept
+    }
+
+    /// The bets of the log that are kept.
+    pub(super) fn kept<'a>(&'a self, log: &'a [Bet]) -> &'a [Bet] {
+        let bets = if self.bets.is_empty() { log } else { &self.bets };
+        &bets[bets.len() - self.kept..]
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "a part of a hash")]

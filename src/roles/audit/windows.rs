@@ -55,7 +55,7 @@ impl Sample {
         sampled.log.push(bet);
         (sampled.last, sampled.written_at) = (case.at, case.written_at.max(sampled.written_at));
         if sampled.log.len() > 4 * rule.max_entries + 64 {
-            sampled.log = judge(&sampled.log, &[], rule).kept();
+            sampled.log = judge(&sampled.log, &[], rule).kept(&sampled.log);
         }
         if self.customers.len() > self.most {
             self.customers.pop_last();
@@ -104,8 +104,8 @@ impl Auditor {
 /// What a stored log lacks of the bets that must still be kept, or holds beyond them where nothing more was to come.
 fn differs(sampled: &Sampled, stored: &[Bet], drained: Drained) -> Option<String> {
     let rule = &sampled.rule;
-    let expected = judge(&sampled.log, &[], rule).kept();
-    let kept = judge(stored, &[], rule).kept();
+    let expected = judge(&sampled.log, &[], rule).kept(&sampled.log);
+    let kept = judge(stored, &[], rule).kept(stored);
     let there: HashSet<(u64, Timestamp)> = stored.iter().map(|bet| (bet.id, bet.at)).collect();
     let said: HashSet<(u64, Timestamp)> = expected.iter().map(|bet| (bet.id, bet.at)).collect();
     // Bets that came after the range may have pushed older ones out.

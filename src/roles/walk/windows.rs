@@ -212,7 +212,7 @@ impl Share {
             window::judge_into(&mut judged, log, &asked.bets, &self.rules[*rule]);
             let dead = log.len() - judged.kept_len();
             if dead >= WORTH_COMPACTING && dead * 2 >= judged.kept_len() && may_compact(asked.key) {
-                let (read, kept) = (log.to_vec(), judged.kept());
+                let (read, kept) = (log.to_vec(), judged.kept(log));
                 compactions.push(Compaction { key: asked.key, read, kept, ttl: asked.ttl });
             }
         }
