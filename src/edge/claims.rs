@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::StoreError;
 use crate::domain::claim::{ClaimAnswer, ClaimRequest};
-use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 
 /// One event's question to the claims of its customer and trigger.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    pub tenant: TenantId,
-    pub customer: CustomerId,
+    /// The hash of tenant and customer, by which their claims are known.
+    pub key: u128,
     pub trigger: Trigger,
     pub request: ClaimRequest,
     /// How long the claims must outlive this call.

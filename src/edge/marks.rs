@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::StoreError;
-use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 
 /// What is filled again as one.
@@ -77,18 +76,12 @@ pub trait Marks: Send + Sync {
     /// Ends it: from now on the store is whole, in the era of that number. `false` as before.
     fn end_filling(&self, part: Part, number: Era) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Erases these customers' windows, in this store's scope. A call that met the loss has written before it noticed, and
+    /// Erases the windows of customers, by the hashes of their names, in this store's scope. A call that met the loss has written before it noticed, and
     /// what it wrote would stand before what is filled in; it is made again later.
-    fn clear_windows(
-        &self,
-        customers: &[(TenantId, CustomerId)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn clear_windows(&self, customers: &[u128]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The same for their claims of a trigger.
-    fn clear_claims(
-        &self,
-        customers: &[(TenantId, CustomerId, Trigger)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn clear_claims(&self, customers: &[(u128, Trigger)]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Gives the marks their whole time again.
     fn prolong(&self, part: Part) -> impl Future<Output = Result<(), StoreError>> + Send;

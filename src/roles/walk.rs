@@ -17,7 +17,7 @@ use crate::domain::window::Reach;
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::quotas::Quotas;
-use crate::wire::window::bet_id;
+use crate::wire::window::{bet_id, customer_key};
 
 mod cap;
 mod unsent;
@@ -183,15 +183,15 @@ async fn ask<C: Claims>(
         // Without a place it can only learn that it holds a claim already.
         let intent = candidate.cap.map_or(intent, |_| Intent::Look);
         let event = &arrivals[candidate.event].event;
-        let retention = unsent.keeping(event, candidate.trigger, retention);
+        let key = customer_key(&event.tenant, &event.customer);
+        let retention = unsent.keeping(Fired::of(key, candidate.trigger, event.occurred_at), retention);
         let questions = match candidate.mode {
             Mode::Live => &mut live,
             Mode::Shadow => &mut shadow,
         };
         questions.candidates.push(place);
         questions.asks.push(Ask {
-            tenant: event.tenant.clone(),
-            customer: event.customer.clone(),
+            key,
             trigger: candidate.trigger,
             request: ClaimRequest {
                 claim: Claim { at: event.occurred_at, event: bet_id(&event.id) },

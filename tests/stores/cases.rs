@@ -15,6 +15,7 @@ use stepup::edge::forget::Kept;
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::outcomes::EarlierAttempt;
 use stepup::edge::quotas::Places;
+use stepup::wire::window::customer_key;
 
 use crate::given::{
     Logged as _, Store, ask, bets, command, compaction, control, customer, minute_of, of, of_tenant, tenant,
@@ -161,7 +162,7 @@ async fn a_claim_is_taken_held_and_cooled_down_from<S: Store>(store: S) {
     let mut other_trigger = ask("a", 2, 9, Take);
     other_trigger.trigger = Trigger::Deposit;
     let mut other_tenant = ask("a", 2, 9, Take);
-    other_tenant.tenant = tenant("other");
+    other_tenant.key = customer_key(&tenant("other"), &customer("a"));
     let others = [ask("b", 2, 9, Take), other_trigger, other_tenant];
     assert_eq!(store.settle(&others).await.unwrap(), [Free, Free, Free]);
 }

@@ -74,8 +74,7 @@ pub(crate) fn compaction(
 /// The event of this number at this minute asks for a claim: cool-down 10 minutes, retention an hour.
 pub(crate) fn ask(name: &str, event: u64, minute: i64, intent: Intent) -> Ask {
     Ask {
-        tenant: tenant("acme"),
-        customer: customer(name),
+        key: customer_key(&tenant("acme"), &customer(name)),
         trigger: Trigger::Login,
         request: ClaimRequest {
             claim: Claim { at: minute_of(minute), event },

@@ -39,13 +39,13 @@ fn set(known: &mut Controls, control: &Control) -> Written {
 
 impl Forget for MemoryStore {
     async fn kept_of(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Kept, StoreError> {
-        let mut kept = Kept::default();
+        let (key, mut kept) = (customer_key(tenant, customer), Kept::default());
         for scope in Scope::ALL {
             let scoped = self.scoped(scope);
             let mut state = scoped.lock();
-            kept.windows += u64::from(state.windows.get_mut(&customer_key(tenant, customer)).is_some());
+            kept.windows += u64::from(state.windows.get_mut(&key).is_some());
             for trigger in Trigger::ALL {
-                let claims = state.claims.get_mut(&(tenant.clone(), customer.clone(), *trigger));
+                let claims = state.claims.get_mut(&(key, *trigger));
                 kept.claims += u64::from(claims.is_some());
             }
         }
@@ -54,12 +54,13 @@ impl Forget for MemoryStore {
 
     async fn forget(&self, tenant: &TenantId, customer: &CustomerId) -> Result<Kept, StoreError> {
         let kept = self.kept_of(tenant, customer).await?;
+        let key = customer_key(tenant, customer);
         for scope in Scope::ALL {
             let scoped = self.scoped(scope);
             let mut state = scoped.lock();
-            state.windows.remove(&customer_key(tenant, customer));
+            state.windows.remove(&key);
             for trigger in Trigger::ALL {
-                state.claims.remove(&(tenant.clone(), customer.clone(), *trigger));
+                state.claims.remove(&(key, *trigger));
             }
         }
         Ok(kept)

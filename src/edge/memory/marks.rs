@@ -3,7 +3,6 @@
 use std::num::NonZeroU64;
 
 use super::store::MemoryStore;
-use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::StoreError;
 use crate::edge::marks::{Era, Marked, Marks, Part, Watch};
@@ -29,11 +28,11 @@ impl Marks for MemoryStore {
         Ok(false)
     }
 
-    async fn clear_windows(&self, _customers: &[(TenantId, CustomerId)]) -> Result<(), StoreError> {
+    async fn clear_windows(&self, _customers: &[u128]) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn clear_claims(&self, _customers: &[(TenantId, CustomerId, Trigger)]) -> Result<(), StoreError> {
+    async fn clear_claims(&self, _customers: &[(u128, Trigger)]) -> Result<(), StoreError> {
         Ok(())
     }
 

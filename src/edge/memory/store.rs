@@ -87,7 +87,7 @@ impl MemoryStore {
 
 pub(super) struct State {
     pub(super) windows: Shelf<u128, Vec<Bet>>,
-    pub(super) claims: Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>,
+    pub(super) claims: Shelf<(u128, Trigger), Vec<Claim>>,
     outcomes: Shelf<CommandId, Vec<u8>>,
     attempts: Shelf<(CommandId, u32), u64>,
     doubts: HashMap<TenantId, Timestamp>,
@@ -134,12 +134,12 @@ impl Claims for MemoryStore {
     }
 }
 
-fn answer(claims: &mut Shelf<(TenantId, CustomerId, Trigger), Vec<Claim>>, ask: &Ask) -> ClaimAnswer {
-    let key = (ask.tenant.clone(), ask.customer.clone(), ask.trigger);
+fn answer(claims: &mut Shelf<(u128, Trigger), Vec<Claim>>, ask: &Ask) -> ClaimAnswer {
+    let key = (ask.key, ask.trigger);
     match ask.request.intent {
         Intent::Look => settle(claims.get_mut(&key).unwrap_or(&mut Vec::new()), &ask.request),
         Intent::Take => {
-            let answer = settle(claims.get_or_insert(key.clone(), ask.ttl, Vec::new), &ask.request);
+            let answer = settle(claims.get_or_insert(key, ask.ttl, Vec::new), &ask.request);
             if answer == ClaimAnswer::Free {
                 claims.touch(&key, ask.ttl);
             }
@@ -160,7 +160,7 @@ impl Peek for MemoryStore {
         customer: &CustomerId,
         trigger: Trigger,
     ) -> Result<Vec<Claim>, StoreError> {
-        let key = (tenant.clone(), customer.clone(), trigger);
+        let key = (customer_key(tenant, customer), trigger);
         Ok(self.lock().claims.get_mut(&key).map(|claims| claims.clone()).unwrap_or_default())
     }
 }

@@ -11,6 +11,7 @@ use super::peek::claims_of;
 use super::pipelines::{Answer, SETTLE, read_places};
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent, settle};
+use crate::domain::window::HashedAlready;
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
 use crate::wire::window::{encode_claim, time_of};
@@ -22,12 +23,13 @@ const FEW: usize = 4;
 
 impl Claims for RedisStore {
     async fn settle(&self, asks: &[Ask]) -> Result<Vec<ClaimAnswer>, StoreError> {
-        let keys: Vec<Key> = asks.iter().map(|ask| self.keys.claims(&ask.tenant, &ask.customer, ask.trigger)).collect();
-        let mut answers = if asks.len() > FEW { self.look_first(asks, &keys).await? } else { vec![None; asks.len()] };
+        let (keys, key_of) = self.keys_of(asks);
+        let look = asks.len() > FEW;
+        let mut answers = if look { self.look_first(asks, &keys, &key_of).await? } else { vec![None; asks.len()] };
         let open: Vec<usize> = (0..asks.len()).filter(|place| answers[*place].is_none()).collect();
         let mut pipelines = self.pipelines();
         for (nth, place) in open.iter().enumerate() {
-            let (ask, key) = (&asks[*place], &keys[*place]);
+            let (ask, key) = (&asks[*place], &keys[key_of[*place]]);
             let mut command = SETTLE.on(key);
             command
                 .arg(&encode_claim(&ask.request.claim)[..])
@@ -50,36 +52,46 @@ impl Claims for RedisStore {
 }
 
 impl RedisStore {
+    /// The keys that are asked for, each once, and the place of each ask's own among them.
+    fn keys_of(&self, asks: &[Ask]) -> (Vec<Key>, Vec<usize>) {
+        let mut keys = Vec::new();
+        let mut places = HashMap::with_capacity_and_hasher(asks.len(), HashedAlready::default());
+        let place = |ask: &Ask| {
+            *places.entry((ask.key, ask.trigger)).or_insert_with(|| {
+                keys.push(self.keys.claims_of(ask.key, ask.trigger));
+                keys.len() - 1
+            })
+        };
+        let key_of = asks.iter().map(place).collect();
+        (keys, key_of)
+    }
+
     /// What a plain read settles: a claim that is held or cools down now stays so, whoever takes another one. From the
     /// first request of a customer and trigger that may take one, theirs are left to the script, which is atomic.
-    async fn look_first(&self, asks: &[Ask], keys: &[Key]) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
-        let mut place_of: HashMap<&str, usize> = HashMap::with_capacity(keys.len());
-        let mut distinct: Vec<&Key> = Vec::with_capacity(keys.len());
-        for key in keys {
-            place_of.entry(&key.name).or_insert_with(|| {
-                distinct.push(key);
-                distinct.len() - 1
-            });
-        }
+    async fn look_first(
+        &self,
+        asks: &[Ask],
+        keys: &[Key],
+        key_of: &[usize],
+    ) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
         let mut pipelines = self.pipelines();
-        let reads = pipelines.add_reads(distinct.iter().map(|key| (key.bucket, key.name.as_str())), 0);
+        let reads = pipelines.add_reads(keys.iter().map(|key| (key.bucket, key.name.as_str())), 0);
         let found = self.call(CLAIM, pipelines).await?;
-        let mut claims: Vec<Option<Vec<Claim>>> = vec![None; distinct.len()];
+        let mut claims: Vec<Option<Vec<Claim>>> = vec![None; keys.len()];
         for (place, found) in read_places(&reads, found).map_err(|failure| failure.into_store_error(CLAIM.action))? {
             claims[place] = Some(claims_of(found).map_err(|failure| failure.into_store_error(CLAIM.action))?);
         }
-        let settle_one = |(ask, key): (&Ask, &Key)| {
-            let place = *place_of.get(key.name.as_str())?;
+        let settle_one = |(ask, key): (&Ask, &usize)| {
             let looking = ClaimRequest { intent: Intent::Look, ..ask.request };
-            match settle(claims[place].as_mut()?, &looking) {
+            match settle(claims[*key].as_mut()?, &looking) {
                 ClaimAnswer::Free => {
-                    claims[place] = None;
+                    claims[*key] = None;
                     None
                 }
                 answer @ (ClaimAnswer::Held | ClaimAnswer::CoolingDown { .. }) => Some(answer),
             }
         };
-        Ok(asks.iter().zip(keys).map(settle_one).collect())
+        Ok(asks.iter().zip(key_of).map(settle_one).collect())
     }
 }
 

@@ -49,7 +49,11 @@ impl Keys {
 
     /// A customer's claims of one trigger.
     pub(super) fn claims(&self, tenant: &TenantId, customer: &CustomerId, trigger: Trigger) -> Key {
-        let hash = customer_key(tenant, customer);
+        self.claims_of(customer_key(tenant, customer), trigger)
+    }
+
+    /// The same of a customer's hash.
+    pub(super) fn claims_of(&self, hash: u128, trigger: Trigger) -> Key {
         let mut key = self.start('c', hash);
         push_base64(&mut key.name, hash);
         key.name.push(':');

@@ -9,7 +9,6 @@ use super::keys::{Key, Keys};
 use super::pipelines::{Answer, MARK, get};
 use super::replies::bytes_or_nil;
 use super::{Operation, RedisStore, ttl_millis};
-use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::StoreError;
 use crate::edge::marks::{Era, FILLING_FOR, KEPT_FOR, Marked, Marks, Part, Watch};
@@ -75,14 +74,12 @@ impl Marks for RedisStore {
         Ok(done)
     }
 
-    async fn clear_windows(&self, customers: &[(TenantId, CustomerId)]) -> Result<(), StoreError> {
-        let keys = customers.iter().map(|(tenant, customer)| self.keys.window(tenant, customer));
-        self.clear(keys).await
+    async fn clear_windows(&self, customers: &[u128]) -> Result<(), StoreError> {
+        self.clear(customers.iter().map(|customer| self.keys.window_of(*customer))).await
     }
 
-    async fn clear_claims(&self, customers: &[(TenantId, CustomerId, Trigger)]) -> Result<(), StoreError> {
-        let keys = customers.iter().map(|(tenant, customer, trigger)| self.keys.claims(tenant, customer, *trigger));
-        self.clear(keys).await
+    async fn clear_claims(&self, customers: &[(u128, Trigger)]) -> Result<(), StoreError> {
+        self.clear(customers.iter().map(|(customer, trigger)| self.keys.claims_of(*customer, *trigger))).await
     }
 
     async fn prolong(&self, part: Part) -> Result<(), StoreError> {

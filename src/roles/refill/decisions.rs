@@ -12,7 +12,7 @@ use crate::config::{Evaluate, Topics, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimRequest, Intent};
 use crate::domain::decide::AgeLimit;
 use crate::domain::event::{Activity, Event};
-use crate::domain::ids::{CustomerId, TenantId};
+use crate::domain::ids::TenantId;
 use crate::domain::trigger::Trigger;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::clock;
@@ -85,8 +85,8 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
         let mut seen = HashSet::new();
         while let Some(step) = steps.recv().await {
             let asks: Vec<Ask> = step?.iter().filter_map(|(_, payload)| self.ask(payload)).collect();
-            let new = asks.iter().filter(|ask| seen.insert(claims_of(&ask.tenant, &ask.customer, ask.trigger)));
-            let new: Vec<_> = new.map(|ask| (ask.tenant.clone(), ask.customer.clone(), ask.trigger)).collect();
+            let new = asks.iter().filter(|ask| seen.insert(claims_of(ask.key, ask.trigger)));
+            let new: Vec<_> = new.map(|ask| (ask.key, ask.trigger)).collect();
             if !asks.is_empty() {
                 claims.clear_claims(&new).await.context("redis")?;
                 claims.settle(&asks).await.context("redis")?;
@@ -106,8 +106,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
         }
         let retention = self.settings.claim_retention(command.trigger);
         Some(Ask {
-            tenant: command.tenant,
-            customer: command.customer,
+            key: customer_key(&command.tenant, &command.customer),
             trigger: command.trigger,
             request: ClaimRequest {
                 claim: Claim { at: command.cause.occurred_at, event: bet_id(&command.cause.event) },
@@ -138,8 +137,8 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
             records += step.len() as u64;
             let arrivals = self.arrivals(&step, course).await?;
             let (settings, outlive) = (&self.window_settings, self.window_settings.outage_budget);
-            let new = arrivals.iter().filter(|arrival| seen.insert(window_of(&arrival.event)));
-            let new: Vec<_> = new.map(|one| (one.event.tenant.clone(), one.event.customer.clone())).collect();
+            let customers = arrivals.iter().map(|one| customer_key(&one.event.tenant, &one.event.customer));
+            let new: Vec<u128> = customers.filter(|customer| seen.insert(half(*customer))).collect();
             self.windows.clear_windows(&new).await.context("redis")?;
             // All of it is committed, so what is dead may go at once.
             let recorded = walk::record(&self.windows, &arrivals, due, settings, outlive).await.context("redis")?;
@@ -179,15 +178,11 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
     }
 }
 
-/// Half of the hash that names a customer's window: a few bytes are kept of each customer that was met.
-fn window_of(event: &Event) -> u64 {
-    half(customer_key(&event.tenant, &event.customer))
+fn claims_of(customer: u128, trigger: Trigger) -> u64 {
+    half(customer).rotate_left(8) ^ trigger as u64
 }
 
-fn claims_of(tenant: &TenantId, customer: &CustomerId, trigger: Trigger) -> u64 {
-    half(customer_key(tenant, customer)).rotate_left(8) ^ trigger as u64
-}
-
+/// Half of the hash of a customer's name: a few bytes are kept of each that was met.
 #[allow(clippy::cast_possible_truncation, reason = "half of it is wanted")]
 fn half(hash: u128) -> u64 {
     hash as u64

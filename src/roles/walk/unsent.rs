@@ -22,7 +22,12 @@ pub struct Fired {
 
 impl Fired {
     pub fn new(event: &Event, trigger: Trigger) -> Self {
-        Self { whose: (customer_key(&event.tenant, &event.customer), trigger), at: event.occurred_at }
+        Self::of(customer_key(&event.tenant, &event.customer), trigger, event.occurred_at)
+    }
+
+    /// The same of the hash of an event's customer.
+    pub(super) fn of(customer: u128, trigger: Trigger, at: Timestamp) -> Self {
+        Self { whose: (customer, trigger), at }
     }
 }
 
@@ -48,10 +53,10 @@ impl Unsent {
     }
 
     /// Takes note of an event that may fire, and gives how long the claims before its own must be kept.
-    pub(super) fn keeping(&mut self, event: &Event, trigger: Trigger, retention: Duration) -> Duration {
+    pub(super) fn keeping(&mut self, may_fire: Fired, retention: Duration) -> Duration {
         let Some(earliest) = &mut self.0 else { return retention };
-        let earliest = note(earliest, Fired::new(event, trigger));
-        retention.max(event.occurred_at.since(earliest) + Duration::from_millis(1))
+        let earliest = note(earliest, may_fire);
+        retention.max(may_fire.at.since(earliest) + Duration::from_millis(1))
     }
 }
 
@@ -94,11 +99,11 @@ mod tests {
             (login("a", -30), HOUR),
             (login("a", 90), beyond(120)),
         ] {
-            assert_eq!(unsent.keeping(&event, Trigger::Login, HOUR), want, "{event:?}");
+            assert_eq!(unsent.keeping(Fired::new(&event, Trigger::Login), HOUR), want, "{event:?}");
         }
-        assert_eq!(unsent.keeping(&login("a", 200), Trigger::NameChange, HOUR), HOUR, "another trigger");
+        assert_eq!(unsent.keeping(Fired::new(&login("a", 200), Trigger::NameChange), HOUR), HOUR, "another trigger");
         let mut none = Unsent::of_no_account();
-        none.keeping(&login("a", 0), Trigger::Login, HOUR);
-        assert_eq!(none.keeping(&login("a", 200), Trigger::Login, HOUR), HOUR);
+        none.keeping(Fired::new(&login("a", 0), Trigger::Login), HOUR);
+        assert_eq!(none.keeping(Fired::new(&login("a", 200), Trigger::Login), HOUR), HOUR);
     }
 }
