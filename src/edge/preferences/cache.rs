@@ -203,12 +203,17 @@ impl<S: PreferencesSource> Inner<S> {
     fn judge(&self, tenant: &TenantId, slot: &Slot) -> Judgment {
         let (now, mut state) = (Instant::now(), lock(&slot.state));
         let judgment = state.wanted(now, &self.settings);
+        self.keep_near(tenant, &state, now);
+        judgment
+    }
+
+    /// Keeps what is known of a tenant before the slots, where it is not to be read again yet. The state is that of its slot.
+    fn keep_near(&self, tenant: &TenantId, state: &State, now: Instant) {
         if let Some((known, until)) = state.known_until(&self.settings)
             && now < until
         {
             self.near.put(tenant, known, now, until);
         }
-        judgment
     }
 
     async fn answer(&self, tenant: &TenantId, begun: Begun) -> Result<Lookup, Unavailable> {
@@ -221,7 +226,11 @@ impl<S: PreferencesSource> Inner<S> {
     async fn finish(&self, tenant: &TenantId, mut ticket: Ticket) -> Result<Lookup, Unavailable> {
         // The sender stands in the slot that the ticket holds, so this ends only when the reading has.
         let _landed = ticket.landed.changed().await;
-        let told = lock(&ticket.slot.state).after_reading(Instant::now(), &self.settings);
+        let told = {
+            let (now, state) = (Instant::now(), lock(&ticket.slot.state));
+            self.keep_near(tenant, &state, now);
+            state.after_reading(now, &self.settings)
+        };
         told.map(|told| self.tell(told)).map_err(|held| self.unavailable(tenant, held))
     }
 

@@ -266,6 +266,25 @@ async fn a_hundred_cold_look_ups_share_one_reading() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_waited_for_is_near_from_then_on_unless_it_is_doubted_by_then() {
+    let source = Scripted::new(Duration::from_secs(1));
+    let cache = PreferencesCache::new(Arc::clone(&source), SETTINGS, Arc::new(Unobserved));
+    for (name, doubted) in [("acme", false), ("other", true)] {
+        source.answer(name, "v1");
+        let (tenant, begun) = (tenant(name), wall_clock());
+        let doubt = async {
+            sleep(Duration::from_millis(500)).await;
+            if doubted {
+                cache.doubt(&tenant, begun.plus(Duration::from_secs(1))).await;
+            }
+        };
+        let (told, ()) = tokio::join!(cache.of(&tenant), doubt);
+        assert_eq!(short(told), "v1");
+        assert_eq!(cache.inner.near.of(&tenant, Instant::now()).is_none(), doubted, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_cold_tenants_are_read_side_by_side_once_each_even_without_room_for_them() {
     let source = Scripted::new(Duration::from_secs(1));
     let settings = Settings { max_tenants: 1, ..SETTINGS };

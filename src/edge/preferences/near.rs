@@ -12,7 +12,7 @@ use crate::domain::ids::TenantId;
 use crate::edge::prefetch::bring_near;
 
 /// The cache hears of a tenant that is looked up all the time at least so often, and keeps it for that.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(30);
 /// Tenants at the most, at some 50 bytes each.
 const MOST: u64 = 1 << 17;
 
@@ -82,10 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_lasts_until_its_end_or_a_quarter_of_what_the_cache_remembers_and_five_seconds_at_the_most() {
+    fn what_was_found_lasts_until_its_end_or_a_quarter_of_what_the_cache_remembers_and_half_a_minute_at_the_most() {
         let now = Instant::now();
         for (idle, end, lasts) in
-            [(2_000, 60_000, 500), (40_000, 60_000, 5_000), (3_600_000, 60_000, 5_000), (3_600_000, 700, 700)]
+            [(2_000, 60_000, 500), (40_000, 60_000, 10_000), (3_600_000, 60_000, 30_000), (3_600_000, 700, 700)]
         {
             let near = Near::before_cache(Duration::from_millis(idle), 10);
             let one = Arc::new(1);
@@ -109,12 +109,12 @@ mod tests {
         };
         let all: Vec<TenantId> = (0..9).map(tenant).collect();
         let kept = || {
-            let near = near.of_all(&all, now + Duration::from_secs(9));
+            let near = near.of_all(&all, now + Duration::from_secs(60));
             near.into_iter().flatten().map(|of| *of).collect::<Vec<u32>>()
         };
-        [(0, 0), (1, 0), (2, 9), (3, 9)].into_iter().for_each(|(number, seconds)| put(number, seconds));
+        [(0, 0), (1, 0), (2, 60), (3, 60)].into_iter().for_each(|(number, seconds)| put(number, seconds));
         assert_eq!(kept(), [2, 3]);
-        [(4, 9), (5, 9)].into_iter().for_each(|(number, seconds)| put(number, seconds));
+        [(4, 60), (5, 60)].into_iter().for_each(|(number, seconds)| put(number, seconds));
         assert_eq!(kept(), [5], "all were young");
     }
 

@@ -199,7 +199,7 @@ impl Recorded {
 /// The tenants of a batch, each once, and the place of each arrival's among them.
 fn tenants_of(arrivals: &[Arrival]) -> (Vec<TenantId>, Vec<usize>) {
     let mut tenants: Vec<&TenantId> = Vec::new();
-    let mut places: HashMap<&TenantId, usize> = HashMap::new();
+    let mut places: HashMap<&TenantId, usize> = HashMap::with_capacity(arrivals.len());
     // The tenant that was found last of those whose names end alike: mostly it need not be looked up again.
     let mut found_last = [0; 256];
     let mut tenant_of = Vec::with_capacity(arrivals.len());
