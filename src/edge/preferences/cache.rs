@@ -207,15 +207,6 @@ impl<S: PreferencesSource> Inner<S> {
         judgment
     }
 
-    /// Keeps what is known of a tenant before the slots, where it is not to be read again yet. The state is that of its slot.
-    fn keep_near(&self, tenant: &TenantId, state: &State, now: Instant) {
-        if let Some((known, until)) = state.known_until(&self.settings)
-            && now < until
-        {
-            self.near.put(tenant, known, now, until);
-        }
-    }
-
     async fn answer(&self, tenant: &TenantId, begun: Begun) -> Result<Lookup, Unavailable> {
         match begun {
             Begun::Done(answer) => answer,
@@ -226,11 +217,7 @@ impl<S: PreferencesSource> Inner<S> {
     async fn finish(&self, tenant: &TenantId, mut ticket: Ticket) -> Result<Lookup, Unavailable> {
         // The sender stands in the slot that the ticket holds, so this ends only when the reading has.
         let _landed = ticket.landed.changed().await;
-        let told = {
-            let (now, state) = (Instant::now(), lock(&ticket.slot.state));
-            self.keep_near(tenant, &state, now);
-            state.after_reading(now, &self.settings)
-        };
+        let told = lock(&ticket.slot.state).after_reading(Instant::now(), &self.settings);
         told.map(|told| self.tell(told)).map_err(|held| self.unavailable(tenant, held))
     }
 
@@ -306,6 +293,17 @@ impl<S: PreferencesSource> Inner<S> {
     }
 }
 
+impl<S> Inner<S> {
+    /// Keeps what is known of a tenant before the slots, where it is not to be read again yet. The state is that of its slot.
+    fn keep_near(&self, tenant: &TenantId, state: &State, now: Instant) {
+        if let Some((known, until)) = state.known_until(&self.settings)
+            && now < until
+        {
+            self.near.put(tenant, known, now, until);
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Class {
     Known,
@@ -337,9 +335,10 @@ impl<S> Landing<'_, S> {
             Fetched::Document(_) | Fetched::NotFound | Fetched::NoCredential => String::new(),
         };
         let (before, after) = {
-            let mut state = lock(&self.slot.state);
+            let (now, mut state) = (Instant::now(), lock(&self.slot.state));
             let before = state.condition();
-            state.settle(fetched, asked_at, Instant::now());
+            state.settle(fetched, asked_at, now);
+            self.inner.keep_near(self.tenant, &state, now);
             (before, state.condition())
         };
         if before == after {
