@@ -76,8 +76,8 @@ pub trait Marks: Send + Sync {
     /// Ends it: from now on the store is whole, in the era of that number. `false` as before.
     fn end_filling(&self, part: Part, number: Era) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Erases the windows of customers, by the hashes of their names, in this store's scope. A call that met the loss has written before it noticed, and
-    /// what it wrote would stand before what is filled in; it is made again later.
+    /// Erases the windows of customers, by their hashes, in this store's scope. A call that met the loss has written before it
+    /// noticed, and what it wrote would stand before what is filled in; it is made again later.
     fn clear_windows(&self, customers: &[u128]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The same for their claims of a trigger.

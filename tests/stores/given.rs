@@ -63,18 +63,23 @@ pub(crate) fn of_tenant(tenant: &str, name: &str, numbers: impl IntoIterator<Ite
     CustomerBets::new(&self::tenant(tenant), &customer(name), numbers.into_iter().map(bet), HOUR)
 }
 
+/// The hash by which what is kept of a customer of `acme` is known.
+pub(crate) fn key(name: &str) -> u128 {
+    customer_key(&tenant("acme"), &customer(name))
+}
+
 pub(crate) fn compaction(
     name: &str,
     read: impl IntoIterator<Item = u64>,
     kept: impl IntoIterator<Item = u64>,
 ) -> Compaction {
-    Compaction { key: customer_key(&tenant("acme"), &customer(name)), read: bets(read), kept: bets(kept), ttl: HOUR }
+    Compaction { key: key(name), read: bets(read), kept: bets(kept), ttl: HOUR }
 }
 
 /// The event of this number at this minute asks for a claim: cool-down 10 minutes, retention an hour.
 pub(crate) fn ask(name: &str, event: u64, minute: i64, intent: Intent) -> Ask {
     Ask {
-        key: customer_key(&tenant("acme"), &customer(name)),
+        key: key(name),
         trigger: Trigger::Login,
         request: ClaimRequest {
             claim: Claim { at: minute_of(minute), event },

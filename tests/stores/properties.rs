@@ -13,9 +13,8 @@ use stepup::edge::claims::{Ask, Claims as _};
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::redis::RedisStore;
 use stepup::edge::windows::{Compaction, CustomerBets};
-use stepup::wire::window::customer_key;
 
-use crate::given::{HOUR, Logged as _, customer, tenant};
+use crate::given::{HOUR, Logged as _, customer, key, tenant};
 use crate::server::Redis;
 
 /// Times that are stored exactly, many of them near each other.
@@ -85,7 +84,7 @@ fn claims_are_settled_alike() {
         let asks: Vec<_> = requests
             .iter()
             .map(|(place, request)| Ask {
-                key: customer_key(&tenant("acme"), &customer(["a", "b", "c"][*place])),
+                key: key(["a", "b", "c"][*place]),
                 trigger: Trigger::Login,
                 request: *request,
                 ttl: HOUR,

@@ -10,6 +10,7 @@ use crate::domain::ids::{CustomerId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::forget::{Forget, Kept};
 use crate::edge::{Scope, StoreError};
+use crate::wire::window::customer_key;
 
 const LOOK: Operation = Operation { name: "kept_of", action: "look what is kept of a customer" };
 const FORGET: Operation = Operation { name: "forget", action: "erase what is kept of a customer" };
@@ -33,15 +34,16 @@ impl RedisStore {
         tenant: &TenantId,
         customer: &CustomerId,
     ) -> Result<Kept, StoreError> {
+        let key = customer_key(tenant, customer);
         let mut pipelines = self.pipelines();
         for (place, scope) in Scope::ALL.into_iter().enumerate() {
             let keys = Keys::new(&self.prefix, scope);
-            let window = keys.window(tenant, customer);
+            let window = keys.window_of(key);
             let mut windows = redis::cmd(command);
             windows.arg(&window.name);
             let mut claims = redis::cmd(command);
             for trigger in Trigger::ALL {
-                claims.arg(keys.claims(tenant, customer, *trigger).name);
+                claims.arg(keys.claims_of(key, *trigger).name);
             }
             pipelines.add(window.bucket, windows, Answer::Wanted(2 * place));
             pipelines.add(window.bucket, claims, Answer::Wanted(2 * place + 1));
