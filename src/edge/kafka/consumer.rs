@@ -23,6 +23,7 @@ mod group;
 mod progress;
 mod stalls;
 mod thread;
+mod wait;
 use callbacks::GroupContext;
 use group::Group;
 pub use progress::{Observer, Progress, Settled};
@@ -92,7 +93,7 @@ impl Consumer {
         let (ending, ended) = tokio::sync::oneshot::channel();
         let progress = Progress::new(Arc::clone(&group));
         let known = Arc::clone(&group);
-        let thread = Thread { settings, group, stop: Arc::clone(&stop), runtime: tokio::runtime::Handle::current() };
+        let thread = Thread { settings, group, stop: Arc::clone(&stop) };
         std::thread::Builder::new()
             .name("kafka-consumer".to_owned())
             .spawn(move || {

@@ -122,6 +122,7 @@ impl Batch {
         }
     }
 
+    /// Takes a record in. Its headers are asked for last: they stand behind its payload, which is near by then.
     pub fn push(
         &mut self,
         assignment: &Assignment,
@@ -129,11 +130,12 @@ impl Batch {
         timestamp: Option<i64>,
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
-        headers: Vec<(String, Vec<u8>)>,
+        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
     ) {
-        self.header_bytes += headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let key = key.map(|bytes| self.keep(bytes));
         let payload = payload.map(|bytes| self.keep(bytes));
+        let headers = headers();
+        self.header_bytes += headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let assignment = self.place_of(assignment);
         self.places.push(Place { assignment, offset });
         self.contents.push(Content { timestamp, key, payload, headers });

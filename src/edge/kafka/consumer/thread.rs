@@ -16,6 +16,7 @@ use super::super::records::{Assignment, Batch};
 use super::callbacks::GroupContext;
 use super::group::{self, Group};
 use super::stalls::Stalls;
+use super::wait::within;
 use super::{ConsumerSettings, LaneSettings, create};
 
 mod look;
@@ -38,7 +39,6 @@ pub(super) struct Thread {
     pub(super) settings: ConsumerSettings,
     pub(super) group: Arc<Group>,
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) runtime: tokio::runtime::Handle,
 }
 
 /// One lane as the thread sees it.
@@ -99,7 +99,7 @@ impl Thread {
             match end {
                 End::Stopped => return,
                 // What was fatal may be so again at once.
-                End::Fatal => self.pass(FATAL_WAIT),
+                End::Fatal => pass(FATAL_WAIT),
                 End::Outdated => {}
             }
             match self.create_anew() {
@@ -116,7 +116,7 @@ impl Thread {
                 Ok(consumer) => return Some(consumer),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "no new Kafka consumer; trying again");
-                    self.pass(Duration::from_secs(1));
+                    pass(Duration::from_secs(1));
                 }
             }
         }
@@ -125,12 +125,6 @@ impl Thread {
 
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
-    }
-
-    /// Lets time pass on this thread, which has nobody else to serve.
-    fn pass(&self, time: Duration) {
-        // A timer can be made within the runtime only.
-        self.runtime.block_on(async { tokio::time::sleep(time).await });
     }
 
     fn poll_until_end(
@@ -223,21 +217,30 @@ impl Thread {
     /// Puts a record into its lane's hand, and says which lane's. Records mostly come in runs of one partition, which `known`
     /// spares looking up.
     fn take(&self, message: &BorrowedMessage<'_>, lanes: &mut [Lane], known: &mut Option<Known>) -> Option<usize> {
+        let topic = self.topic_of(message);
         let fits = |known: &Known| {
             known.assignment.partition == message.partition()
-                && *known.assignment.topic == *message.topic()
+                && *known.assignment.topic == *topic
                 && known.version == self.group.version()
         };
         if !known.as_ref().is_some_and(fits) {
-            *known = self.look_up(message.topic(), message.partition());
+            *known = self.look_up(topic, message.partition());
         }
         let Known { assignment, lane: place, .. } = known.as_ref()?;
         let lane = &mut lanes[*place];
         lane.since.get_or_insert_with(Instant::now);
-        let headers = headers(message, self.settings.lanes[*place].headers);
+        let headers = || headers(message, self.settings.lanes[*place].headers);
         let time = message.timestamp().to_millis();
         lane.hand.push(assignment, message.offset(), time, message.key(), message.payload(), headers);
         Some(*place)
+    }
+
+    /// Who reads one topic has no need to ask each record for it.
+    fn topic_of<'a>(&'a self, message: &'a BorrowedMessage<'_>) -> &'a str {
+        match self.settings.lanes.as_slice() {
+            [LaneSettings { topics, .. }] if topics.len() == 1 => &topics[0],
+            _ => message.topic(),
+        }
     }
 
     fn look_up(&self, topic: &str, partition: i32) -> Option<Known> {
@@ -262,11 +265,10 @@ impl Thread {
             (true, 1) => PATIENCE,
             (true, _) => Duration::from_millis(5),
         };
-        let permit = self.runtime.block_on(async { tokio::time::timeout(patience, lane.sender.reserve()).await });
-        match permit {
-            Ok(Ok(permit)) => {
-                // The next one will be much like it.
-                let room = Batch::with_room(lane.hand.len(), lane.hand.size());
+        match within(patience, lane.sender.reserve()) {
+            Some(Ok(permit)) => {
+                // The next one will be much like it, and one that is a little larger is not to be moved as it grows.
+                let room = Batch::with_room(lane.hand.len(), lane.hand.size() / 16 * 17);
                 let mut batch = std::mem::replace(&mut lane.hand, room);
                 lane.since = None;
                 self.group.begin(&mut batch);
@@ -279,12 +281,12 @@ impl Thread {
                 }
             }
             // Nobody receives any more: the role is stopping.
-            Ok(Err(_)) => lane.hand = Batch::default(),
-            Err(_) if full && !lane.paused => {
+            Some(Err(_)) => lane.hand = Batch::default(),
+            None if full && !lane.paused => {
                 lane.paused = true;
                 self.set_paused(consumer, settings, true);
             }
-            Err(_) => {}
+            None => {}
         }
     }
 
@@ -365,6 +367,11 @@ impl Thread {
         }
         None
     }
+}
+
+/// Lets time pass on this thread, which has nobody else to serve.
+fn pass(time: Duration) {
+    let _ = within(time, std::future::pending::<()>());
 }
 
 /// Lets go of a client that the brokers refuse. They take no commit of it either, and closing it waits for one: that is
