@@ -27,7 +27,7 @@ use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::consumer::Progress;
 use crate::edge::kafka::producer::{Outgoing, Sink, Size};
-use crate::edge::kafka::records::{At, Batch, Record};
+use crate::edge::kafka::records::{At, Batch, Record, retain_kept};
 use crate::edge::preferences::{PreferencesCache, PreferencesSource};
 use crate::edge::quotas::Quotas;
 use crate::edge::windows::Windows;
@@ -114,6 +114,8 @@ struct Recorded {
 struct Decided {
     recorded: Recorded,
     settings: Settings,
+    /// Of each event that was decided the place of its tenant among the batch's, and its type.
+    events: Vec<(usize, ActivityType)>,
     made: Vec<Made>,
     /// What more is told of than that it was made.
     tested: Vec<Tested>,
@@ -196,13 +198,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
                 outgoing.push(dead_letter(&record, rejection, Stage::Evaluate, &self.topics.dead_letters));
             }
         }
+        let kinds = recorded.arrivals.iter().map(|arrival| arrival.event.activity.kind());
+        let events = recorded.tenant_of.iter().copied().zip(kinds).collect();
         let made = tested.iter().map(|one| Made::of(one, &recorded, self.settings.receipts)).collect();
-        if !self.guard.hears_of_all() && !self.traces.are_on() {
-            tested.retain(|one| one.decision.facts().is_some());
-            tested.shrink_to_fit();
+        if !self.guard.hears_of_all() && !self.traces.are_on() && self.candidate.is_none() {
+            recorded.keep_what_is_told_of(&mut tested);
         }
         recorded.batch.let_go_of_records();
-        Ok(Decided { recorded, settings, made, tested, fired, at, now, precisely, places, commands, outgoing })
+        Ok(Decided { recorded, settings, events, made, tested, fired, at, now, precisely, places, commands, outgoing })
     }
 
     /// Sends what follows from batches, awaits the acknowledgements, counts, and reports the records finished.
@@ -299,6 +302,25 @@ impl Recorded {
     fn record_of(&self, arrival: usize) -> Option<Record<'_>> {
         self.batch.record(*self.records.get(arrival)?)
     }
+
+    /// Lets go of decisions of which no more is told than that they were made, and of the arrivals that have none but such.
+    /// The batch may wait for long, and others that come meanwhile find their memory used and near.
+    fn keep_what_is_told_of(&mut self, tested: &mut Vec<Tested>) {
+        tested.retain(|one| one.decision.facts().is_some());
+        tested.shrink_to_fit();
+        let mut kept = vec![false; self.arrivals.len()];
+        // They stand in the order of the events.
+        for (place, same) in tested.chunk_by_mut(|one, next| one.event == next.event).enumerate() {
+            for one in same {
+                kept[one.event] = true;
+                one.event = place;
+            }
+        }
+        retain_kept(&mut self.arrivals, &kept);
+        retain_kept(&mut self.records, &kept);
+        retain_kept(&mut self.tenant_of, &kept);
+        self.windowed.retain(&kept);
+    }
 }
 
 /// What belongs to batches that are not finished, in their order.
@@ -320,5 +342,65 @@ pub(super) fn dead_letter(record: &Record<'_>, rejection: &Rejection, stage: Sta
         payload: record.payload.map(<[u8]>::to_vec),
         headers: dead_letter::headers(rejection.code, &rejection.error, stage, &record.position.source()),
         size: Size::MayBeCut { to: event::MAX_BYTES },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decide::{AgeLimit, Facts, Standing};
+    use crate::domain::event::{Activity, Event};
+    use crate::domain::ids::{CustomerId, EventId};
+    use crate::domain::window::{Reach, Timeliness};
+
+    fn arrival(number: u32) -> Arrival {
+        let event = Event {
+            id: EventId::new(&format!("e{number}")).unwrap(),
+            tenant: TenantId::new("acme").unwrap(),
+            customer: CustomerId::new("a").unwrap(),
+            activity: Activity::Plain(ActivityType::Login),
+            occurred_at: Timestamp(0),
+            transaction: None,
+        };
+        Arrival { event, place: number, preferences: None, age_limit: AgeLimit::Kept }
+    }
+
+    fn reach(count: u32) -> Option<Reach> {
+        Some(Reach { count, needed: 9, within_minutes: 5, timeliness: Timeliness::InTime })
+    }
+
+    #[test]
+    fn what_is_told_of_keeps_its_event_its_record_and_its_window() {
+        let mut recorded = Recorded {
+            batch: Batch::default(),
+            arrivals: (0..5).map(arrival).collect(),
+            records: vec![0, 10, 20, 30, 40],
+            tenants: vec![TenantId::new("acme").unwrap()],
+            tenant_of: vec![0; 5],
+            rejected: Vec::new(),
+            unknown_types: Vec::new(),
+            given_up: Vec::new(),
+            told: Arc::default(),
+            windowed: Windowed::none_of(5),
+            since: Instant::now(),
+            taken: SystemTime::UNIX_EPOCH,
+        };
+        recorded.windowed.reaches = (0..5).map(reach).collect();
+        let facts = Facts::Plain;
+        let of = |event, decision| Tested { event, trigger: Trigger::Login, decision, answer: None };
+        let fires = |event| of(event, Decision::Required { facts, standing: Standing::First });
+        let mut tested = vec![
+            of(0, Decision::TriggerDisabled),
+            fires(1),
+            of(1, Decision::InCooldown { facts, since: Timestamp(0), until: Timestamp(1) }),
+            of(2, Decision::FeatureDisabled),
+            of(3, Decision::TriggerDisabled),
+            fires(3),
+        ];
+        recorded.keep_what_is_told_of(&mut tested);
+        let told: Vec<_> = tested.iter().map(|one| (recorded.arrivals[one.event].place, one.decision.name())).collect();
+        assert_eq!(told, [(1, "required"), (1, "in_cooldown"), (3, "required")]);
+        assert_eq!((recorded.arrivals.len(), recorded.records), (2, vec![10, 30]));
+        assert_eq!((recorded.windowed.reaches, recorded.tenant_of), (vec![reach(1), reach(3)], vec![0, 0]));
     }
 }

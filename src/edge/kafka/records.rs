@@ -236,8 +236,9 @@ impl Batch {
     }
 }
 
-/// Keeps those of a list, of records or beside them, whose place is kept.
+/// Keeps those of a list, of records or beside them, whose place is kept, and frees the room of the others.
 pub fn retain_kept<T>(list: &mut Vec<T>, kept: &[bool]) {
     let mut kept = kept.iter();
     list.retain(|_| kept.next().copied().unwrap_or(true));
+    list.shrink_to_fit();
 }

@@ -42,8 +42,8 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     pub(super) fn count(&self, batch: &Decided) {
         let (recorded, now) = (&batch.recorded, clock::now());
         let tenants: Vec<OfTenant> = recorded.tenants.iter().map(|tenant| self.metrics.of(Some(tenant))).collect();
-        for (arrival, tenant) in recorded.arrivals.iter().zip(&recorded.tenant_of) {
-            tenants[*tenant].events(Some(arrival.event.activity.kind()), EventResult::Decided, 1);
+        for (tenant, kind) in batch.events.iter().copied() {
+            tenants[tenant].events(Some(kind), EventResult::Decided, 1);
         }
         for Made { tenant, trigger, decision, has_receipt } in batch.made.iter().copied() {
             tenants[tenant].decisions(trigger, decision, 1);

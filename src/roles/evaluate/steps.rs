@@ -31,7 +31,7 @@ const BETWEEN: usize = 1;
 const GROUPS: usize = 4;
 /// Full batches that are sent together: brokers are asked once for each partition and group, and not for each batch.
 const TOGETHER: usize = 12;
-/// Batches of all groups: two of full ones. Each takes half a megabyte.
+/// Batches of all groups: two of full ones. Each takes a quarter of a megabyte, and twice that where all of it is kept.
 const ON_THEIR_WAY: usize = 2 * TOGETHER;
 /// No batch is waited for behind so many bytes to be sent.
 const BYTES_TOGETHER: usize = 1024 * 1024;
