@@ -201,8 +201,12 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let kinds = recorded.arrivals.iter().map(|arrival| arrival.event.activity.kind());
         let events = recorded.tenant_of.iter().copied().zip(kinds).collect();
         let made = tested.iter().map(|one| Made::of(one, &recorded, self.settings.receipts)).collect();
-        if !self.guard.hears_of_all() && !self.traces.are_on() && self.candidate.is_none() {
-            recorded.keep_what_is_told_of(&mut tested);
+        if !self.guard.hears_of_all() && !self.traces.are_on() {
+            keep_what_is_told_of(&mut tested);
+            // A candidate is given all events.
+            if self.candidate.is_none() {
+                recorded.keep_arrivals_of(&mut tested);
+            }
         }
         recorded.batch.let_go_of_records();
         Ok(Decided { recorded, settings, events, made, tested, fired, at, now, precisely, places, commands, outgoing })
@@ -303,11 +307,9 @@ impl Recorded {
         self.batch.record(*self.records.get(arrival)?)
     }
 
-    /// Lets go of decisions of which no more is told than that they were made, and of the arrivals that have none but such.
-    /// The batch may wait for long, and others that come meanwhile find their memory used and near.
-    fn keep_what_is_told_of(&mut self, tested: &mut Vec<Tested>) {
-        tested.retain(|one| one.decision.facts().is_some());
-        tested.shrink_to_fit();
+    /// Lets go of the arrivals of which no decision is among these. The batch may wait for long, and others that come meanwhile
+    /// find their memory used and near.
+    fn keep_arrivals_of(&mut self, tested: &mut [Tested]) {
         let mut kept = vec![false; self.arrivals.len()];
         // They stand in the order of the events.
         for (place, same) in tested.chunk_by_mut(|one, next| one.event == next.event).enumerate() {
@@ -321,6 +323,12 @@ impl Recorded {
         retain_kept(&mut self.tenant_of, &kept);
         self.windowed.retain(&kept);
     }
+}
+
+/// Lets go of decisions of which no more is told than that they were made.
+fn keep_what_is_told_of(tested: &mut Vec<Tested>) {
+    tested.retain(|one| one.decision.facts().is_some());
+    tested.shrink_to_fit();
 }
 
 /// What belongs to batches that are not finished, in their order.
@@ -397,7 +405,8 @@ mod tests {
             of(3, Decision::TriggerDisabled),
             fires(3),
         ];
-        recorded.keep_what_is_told_of(&mut tested);
+        keep_what_is_told_of(&mut tested);
+        recorded.keep_arrivals_of(&mut tested);
         let told: Vec<_> = tested.iter().map(|one| (recorded.arrivals[one.event].place, one.decision.name())).collect();
         assert_eq!(told, [(1, "required"), (1, "in_cooldown"), (3, "required")]);
         assert_eq!((recorded.arrivals.len(), recorded.records), (2, vec![10, 30]));
