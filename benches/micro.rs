@@ -272,11 +272,12 @@ impl Processor {
         windowed
     }
 
-    fn decide(&self, arrivals: &[Arrival], windowed: &walk::Windowed) -> Vec<walk::Tested> {
+    fn decide(&self, arrivals: &[Arrival], windowed: &walk::Windowed) -> walk::Decisions {
         let ledgers = Ledgers { live: self.store.clone(), shadow: self.store.scoped(Scope::Shadow) };
         let (settings, outlive) = (&self.rules.evaluate, Duration::from_secs(900));
         let unsent = walk::Unsent::of([]);
-        block_on(walk::decide(&ledgers, arrivals, windowed, settings, Some(self.now()), outlive, &unsent)).unwrap()
+        let under = walk::Conditions { settings, now: Some(self.now()), outlive, unsent: &unsent };
+        block_on(walk::decide(&ledgers, arrivals, windowed, under, walk::Wanted::Candidates)).unwrap()
     }
 }
 

@@ -60,6 +60,9 @@ pub enum Decision {
 pub struct DecisionName(u8);
 
 impl DecisionName {
+    const REQUIRED: Self = Self(7);
+    const SHADOWED: Self = Self(8);
+
     /// The name on the wire and in metrics.
     pub fn name(self) -> &'static str {
         Decision::NAMES[self.place()]
@@ -68,6 +71,11 @@ impl DecisionName {
     /// The place of the name among [`Decision::NAMES`].
     pub fn place(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// Whether the rules say that the customer is to be asked, in shadow or not.
+    pub fn fires(self) -> bool {
+        self == Self::REQUIRED || self == Self::SHADOWED
     }
 }
 
@@ -251,18 +259,18 @@ impl Decision {
 
     /// Its name, apart from its numbers.
     pub fn called(&self) -> DecisionName {
-        DecisionName(match self {
-            Self::TenantUnknown => 0,
-            Self::FeatureDisabled => 1,
-            Self::TriggerDisabled => 2,
-            Self::BelowThreshold { .. } => 3,
-            Self::BelowFrequency(_) => 4,
-            Self::EventTooOld { .. } => 5,
-            Self::InCooldown { .. } => 6,
-            Self::Required { .. } => 7,
-            Self::Shadowed { .. } => 8,
-            Self::Capped { .. } => 9,
-        })
+        match self {
+            Self::TenantUnknown => DecisionName(0),
+            Self::FeatureDisabled => DecisionName(1),
+            Self::TriggerDisabled => DecisionName(2),
+            Self::BelowThreshold { .. } => DecisionName(3),
+            Self::BelowFrequency(_) => DecisionName(4),
+            Self::EventTooOld { .. } => DecisionName(5),
+            Self::InCooldown { .. } => DecisionName(6),
+            Self::Required { .. } => DecisionName::REQUIRED,
+            Self::Shadowed { .. } => DecisionName::SHADOWED,
+            Self::Capped { .. } => DecisionName(9),
+        }
     }
 
     /// What the window said, where it was asked.
@@ -306,7 +314,7 @@ impl Decision {
 
     /// Whether the rules say that the customer is to be asked, in shadow or not.
     pub fn fires(&self) -> bool {
-        matches!(self, Self::Required { .. } | Self::Shadowed { .. })
+        self.called().fires()
     }
 }
 

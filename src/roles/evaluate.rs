@@ -15,8 +15,8 @@ use super::console::Console;
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
 use super::refill::Kept;
-use super::walk::{Arrival, Fired, Ledgers, Tested, Unsent, Windowed};
-use crate::config::{Evaluate as Settings, Topics, Windows as WindowSettings};
+use super::walk::{Arrival, Decisions, Fired, Ledgers, Made, Tested, Unsent, Wanted, Windowed};
+use crate::config::{Evaluate as Settings, Receipts, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
 use crate::domain::decide::Decision;
 use crate::domain::ids::TenantId;
@@ -50,7 +50,6 @@ mod side_by_side;
 mod spans;
 mod steps;
 use candidate::Beside;
-use count::Made;
 pub use flood::FloodStop;
 use guard::Guard;
 use lost::Told;
@@ -94,7 +93,7 @@ struct Recorded {
     arrivals: Vec<Arrival>,
     /// The record that each arrival came from.
     records: Vec<usize>,
-    /// The batch's tenants, and of each arrival the place of its own among them.
+    /// The batch's tenants, and of each arrival the place of its own among them, until it is decided.
     tenants: Vec<TenantId>,
     tenant_of: Vec<usize>,
     rejected: Vec<(usize, Option<TenantId>, Option<ActivityType>, Rejection)>,
@@ -117,7 +116,7 @@ struct Decided {
     /// Of each event that was decided the place of its tenant among the batch's, and its type.
     events: Vec<(usize, ActivityType)>,
     made: Vec<Made>,
-    /// What more is told of than that it was made.
+    /// Those of which more is told than that they were made.
     tested: Vec<Tested>,
     /// Whose commands are on their way as long as this stands.
     fired: Arc<Vec<Fired>>,
@@ -185,7 +184,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     /// Decides a batch, and makes what follows.
     async fn decide(&self, mut recorded: Recorded, unsent: &Unsent) -> Result<Decided, Stopped> {
         let settings = self.guard.settings(&self.settings).into_owned();
-        let (mut tested, at) = self.decide_batch(&mut recorded, &settings, unsent).await?;
+        let hear_of_all = self.guard.hears_of_all() || self.traces.are_on();
+        let wanted = match self.settings.receipts {
+            Receipts::All => Wanted::Every,
+            Receipts::Off | Receipts::Required if hear_of_all => Wanted::Every,
+            Receipts::Off | Receipts::Required => Wanted::Candidates,
+        };
+        let (decisions, at) = self.decide_batch(&mut recorded, &settings, unsent, wanted).await?;
+        let Decisions { made, mut tested } = decisions;
         let fired = Arc::new(fired(&recorded.arrivals, &tested));
         failpoint::pass(Step::EvaluateDecided);
         let (now, precisely) = (clock::now(), clock::precisely());
@@ -199,9 +205,8 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             }
         }
         let kinds = recorded.arrivals.iter().map(|arrival| arrival.event.activity.kind());
-        let events = recorded.tenant_of.iter().copied().zip(kinds).collect();
-        let made = tested.iter().map(|one| Made::of(one, &recorded, self.settings.receipts)).collect();
-        if !self.guard.hears_of_all() && !self.traces.are_on() {
+        let events = std::mem::take(&mut recorded.tenant_of).into_iter().zip(kinds).collect();
+        if !hear_of_all {
             keep_what_is_told_of(&mut tested);
             // A candidate is given all events.
             if self.candidate.is_none() {
@@ -291,7 +296,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
         let windows = &self.window_settings;
         let mut maker = Maker::new(Grounds { arrivals, windowed, evaluate, windows, decided_at });
-        for one in tested.iter().filter(|one| wanted(self.settings.receipts, &one.decision)) {
+        for one in tested.iter().filter(|one| wanted(self.settings.receipts, one.decision.called())) {
             let Some(record) = recorded.record_of(one.event) else { continue };
             let receipt = maker.receipt(one, record.position.source(), record.payload.unwrap_or_default());
             let event = &arrivals[one.event].event;
@@ -320,7 +325,6 @@ impl Recorded {
         }
         retain_kept(&mut self.arrivals, &kept);
         retain_kept(&mut self.records, &kept);
-        retain_kept(&mut self.tenant_of, &kept);
         self.windowed.retain(&kept);
     }
 }
@@ -384,7 +388,7 @@ mod tests {
             arrivals: (0..5).map(arrival).collect(),
             records: vec![0, 10, 20, 30, 40],
             tenants: vec![TenantId::new("acme").unwrap()],
-            tenant_of: vec![0; 5],
+            tenant_of: Vec::new(),
             rejected: Vec::new(),
             unknown_types: Vec::new(),
             given_up: Vec::new(),
@@ -410,6 +414,6 @@ mod tests {
         let told: Vec<_> = tested.iter().map(|one| (recorded.arrivals[one.event].place, one.decision.name())).collect();
         assert_eq!(told, [(1, "required"), (1, "in_cooldown"), (3, "required")]);
         assert_eq!((recorded.arrivals.len(), recorded.records), (2, vec![10, 30]));
-        assert_eq!((recorded.windowed.reaches, recorded.tenant_of), (vec![reach(1), reach(3)], vec![0, 0]));
+        assert_eq!(recorded.windowed.reaches, [reach(1), reach(3)]);
     }
 }

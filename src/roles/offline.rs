@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::walk::{self, Arrival, Ledgers, Tested, Unsent, Windowed};
+use super::walk::{self, Arrival, Conditions, Ledgers, Tested, Unsent, Wanted, Windowed};
 use crate::config::{Config, Evaluate, Windows};
 use crate::domain::decide::AgeLimit;
 use crate::domain::event::Event;
@@ -105,8 +105,9 @@ impl Offline {
         let mut windowed = walk::record(&self.store, arrivals, compactions, windows, outlive).await?;
         self.compactions = std::mem::take(&mut windowed.compactions);
         let unsent = Unsent::of_no_account();
-        let tested = walk::decide(&self.ledgers, arrivals, &windowed, evaluate, None, outlive, &unsent).await?;
-        Ok((windowed, tested))
+        let under = Conditions { settings: evaluate, now: None, outlive, unsent: &unsent };
+        let decisions = walk::decide(&self.ledgers, arrivals, &windowed, under, Wanted::Every).await?;
+        Ok((windowed, decisions.tested))
     }
 
     pub fn rules(&self) -> &Rules {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::config::Evaluate;
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent};
-use crate::domain::decide::{AgeLimit, Decision, Facts, Freshness, Known, Mode, Verdict, conclude, judge};
+use crate::domain::decide::{
+    AgeLimit, Decision, DecisionName, Facts, Freshness, Known, Mode, Verdict, conclude, judge,
+};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence;
 use crate::domain::ids::TenantId;
@@ -49,6 +51,43 @@ pub struct Tested {
     pub answer: Option<ClaimAnswer>,
 }
 
+/// The same as far as it is counted: of every event there are some, and mostly nothing more is told of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The event's place in the batch.
+    pub event: usize,
+    pub trigger: Trigger,
+    pub decision: DecisionName,
+}
+
+/// The decisions of a batch, in order.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    pub made: Vec<Made>,
+    /// Those that were wanted with their numbers.
+    pub tested: Vec<Tested>,
+}
+
+/// Of which decisions the numbers are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Every,
+    /// Those for which the preferences speak, whatever came of them.
+    Candidates,
+}
+
+/// What a batch is decided under.
+#[derive(Clone, Copy)]
+pub struct Conditions<'a> {
+    pub settings: &'a Evaluate,
+    /// The clock by which an event is too old; without one none is.
+    pub now: Option<Timestamp>,
+    /// How much longer than they count claims are kept.
+    pub outlive: Duration,
+    /// Whose claims are kept, beside those of the batch itself.
+    pub unsent: &'a Unsent,
+}
+
 /// Whether an event's window is asked when it is decided.
 pub fn needs_window(arrival: &Arrival) -> bool {
     counted(arrival).is_some()
@@ -67,40 +106,45 @@ pub struct Ledgers<C> {
     pub shadow: C,
 }
 
-/// Decides every event of the batch for every trigger that it tests, in order. `now` is the clock by which an event is
-/// too old; without one none is. Claims of what is `unsent` are kept, and of the batch itself.
+/// Decides every event of the batch for every trigger that it tests, in order.
 pub async fn decide<C: Claims + Quotas>(
     claims: &Ledgers<C>,
     arrivals: &[Arrival],
     windowed: &Windowed,
-    settings: &Evaluate,
-    now: Option<Timestamp>,
-    outlive: Duration,
-    unsent: &Unsent,
-) -> Result<Vec<Tested>, StoreError> {
+    under: Conditions<'_>,
+    wanted: Wanted,
+) -> Result<Decisions, StoreError> {
+    let Conditions { settings, now, .. } = under;
     let tests = |arrival: &Arrival| arrival.event.activity.kind().tests();
-    let mut tested = Vec::with_capacity(arrivals.iter().map(|arrival| tests(arrival).len()).sum());
+    let all = arrivals.iter().map(|arrival| tests(arrival).len()).sum();
+    let (mut made, mut tested) = (Vec::with_capacity(all), Vec::new());
+    if wanted == Wanted::Every {
+        tested.reserve_exact(all);
+    }
     let mut candidates = Vec::new();
     for (event, arrival) in arrivals.iter().enumerate() {
         let known = arrival.preferences.as_deref().map_or(Known::NoTenant, Known::Preferences);
         for trigger in tests(arrival).iter().copied() {
-            let decision = match judge(&arrival.event, trigger, known, windowed.reaches[event]) {
-                Verdict::Decided(decision) => decision,
+            let (decision, is_wanted) = match judge(&arrival.event, trigger, known, windowed.reaches[event]) {
+                Verdict::Decided(decision) => (decision, wanted == Wanted::Every),
                 Verdict::Candidate(facts) => {
                     let mode = settings.shadow.mode(&arrival.event.tenant, trigger);
                     let freshness = freshness(arrival, settings, now);
-                    let candidate =
-                        Candidate { event, trigger, tested: tested.len(), facts, freshness, mode, cap: None };
+                    let (made, tested) = (made.len(), tested.len());
+                    let candidate = Candidate { event, trigger, made, tested, facts, freshness, mode, cap: None };
                     // As long as no claim speaks against it.
                     let decision = candidate.conclude(None, settings);
                     candidates.push(candidate);
-                    decision
+                    (decision, true)
                 }
             };
-            tested.push(Tested { event, trigger, decision, answer: None });
+            made.push(Made { event, trigger, decision: decision.called() });
+            if is_wanted {
+                tested.push(Tested { event, trigger, decision, answer: None });
+            }
         }
     }
-    let asking = Asking { claims, arrivals, settings, outlive, unsent };
+    let asking = Asking { claims, arrivals, under };
     let reserved = match settings.max_sessions_per_minute.zip(now) {
         Some((limit, now)) => cap::reserve(&asking, &mut candidates, limit, now).await?,
         None => Reserved::default(),
@@ -110,8 +154,9 @@ pub async fn decide<C: Claims + Quotas>(
     for (candidate, answer) in candidates.iter().zip(answers) {
         let one = &mut tested[candidate.tested];
         (one.decision, one.answer) = (candidate.conclude(answer, settings), answer);
+        made[candidate.made].decision = one.decision.called();
     }
-    Ok(tested)
+    Ok(Decisions { made, tested })
 }
 
 /// Whether claims or places may be asked for when an event is decided at `now` or later.
@@ -131,7 +176,8 @@ struct Candidate {
     /// The event's place in the batch.
     event: usize,
     trigger: Trigger,
-    /// Its place among all that is tested.
+    /// Its place among all that is decided, and among what is wanted of it.
+    made: usize,
     tested: usize,
     facts: Facts,
     freshness: Freshness,
@@ -151,9 +197,7 @@ impl Candidate {
 struct Asking<'a, C> {
     claims: &'a Ledgers<C>,
     arrivals: &'a [Arrival],
-    settings: &'a Evaluate,
-    outlive: Duration,
-    unsent: &'a Unsent,
+    under: Conditions<'a>,
 }
 
 impl<C> Asking<'_, C> {
@@ -172,7 +216,7 @@ async fn ask<C: Claims>(
     asking: &Asking<'_, C>,
     candidates: &[Candidate],
 ) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
-    let Asking { claims, arrivals, settings, outlive, unsent } = *asking;
+    let Asking { claims, arrivals, under: Conditions { settings, outlive, unsent, .. } } = *asking;
     let mut unsent = unsent.clone();
     let mut answers = vec![None; candidates.len()];
     let (mut live, mut shadow) = (Questions::default(), Questions::default());

@@ -14,7 +14,7 @@ use stepup::domain::trigger::Trigger;
 use stepup::edge::memory::store::MemoryStore;
 use stepup::edge::{Scope, Scoped as _};
 use stepup::roles::receipt::{Grounds, Maker, Rerun, rerun, rerun_one};
-use stepup::roles::walk::{self, Arrival, Keep, Ledgers};
+use stepup::roles::walk::{self, Arrival, Conditions, Keep, Ledgers, Wanted};
 use stepup::wire::event::Decoded;
 use stepup::wire::{event, preferences, receipt, window};
 
@@ -179,11 +179,12 @@ async fn told() -> Vec<u8> {
         let now = Some(after(step.at.1));
         let evaluate = if step.tenant == "busy" { &capped } else { &config.evaluate };
         let unsent = walk::Unsent::of_no_account();
-        let tested = walk::decide(&ledgers, &arrivals, &windowed, evaluate, now, outlive, &unsent).await.unwrap();
+        let under = Conditions { settings: evaluate, now, outlive, unsent: &unsent };
+        let decisions = walk::decide(&ledgers, &arrivals, &windowed, under, Wanted::Every).await.unwrap();
         let windows = &config.windows;
         let grounds = Grounds { arrivals: &arrivals, windowed: &windowed, evaluate, windows, decided_at: now };
         let mut maker = Maker::new(grounds);
-        for one in &tested {
+        for one in &decisions.tested {
             let mut receipt = maker.receipt(one, source.clone(), payload.as_bytes());
             // What is golden is the decision, whichever version wrote it down.
             receipt.software = "golden".to_owned();

@@ -36,15 +36,14 @@ impl Keys {
 
     /// The same of a customer's hash.
     pub(super) fn window_of(&self, hash: u128) -> Key {
-        let mut name = String::new();
-        self.write_window(hash, &mut name);
-        Key { name, bucket: bucket(hash) }
+        let mut key = self.start('w', hash);
+        push_base64(&mut key.name, hash);
+        key
     }
 
-    /// The name alone, in place of what stands there.
-    pub(super) fn write_window(&self, hash: u128, name: &mut String) {
-        self.begin('w', hash, name);
-        push_base64(name, hash);
+    /// With what the names of all logs begin, up to the bucket.
+    pub(super) fn windows_begin(&self) -> String {
+        format!("{}:w:{{", self.base)
     }
 
     /// A customer's claims of one trigger.
@@ -105,23 +104,27 @@ impl Keys {
     }
 
     fn start(&self, kind: char, hash: u128) -> Key {
-        let mut name = String::new();
-        self.begin(kind, hash, &mut name);
-        Key { name, bucket: bucket(hash) }
-    }
-
-    fn begin(&self, kind: char, hash: u128, name: &mut String) {
         let bucket = bucket(hash);
-        name.clear();
-        name.reserve(self.base.len() + 56);
+        let mut name = String::with_capacity(self.base.len() + 56);
         name.push_str(&self.base);
         name.push(':');
         name.push(kind);
         name.push_str(":{");
-        name.push(char::from(HEX[usize::from(bucket >> 4)]));
-        name.push(char::from(HEX[usize::from(bucket & 15)]));
+        hex(bucket).into_iter().for_each(|digit| name.push(char::from(digit)));
         name.push_str("}:");
+        Key { name, bucket }
     }
+}
+
+/// Bytes of a log's name from the bucket on.
+pub(super) const WINDOW_REST: usize = 26;
+
+/// The name of a customer's log from the bucket on: see [`Keys::windows_begin`].
+pub(super) fn window_rest(hash: u128) -> [u8; WINDOW_REST] {
+    let mut rest = *b"00}:0000000000000000000000";
+    rest[..2].copy_from_slice(&hex(bucket(hash)));
+    rest[4..].copy_from_slice(&base64(hash));
+    rest
 }
 
 fn part_name(part: Part) -> &'static str {
@@ -134,14 +137,22 @@ fn part_name(part: Part) -> &'static str {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+fn hex(byte: u8) -> [u8; 2] {
+    [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+}
+
 /// The number in base 64, most significant digit first: 22 characters, 10 fewer for each key than in base 16.
-fn push_base64(name: &mut String, mut number: u128) {
+fn base64(mut number: u128) -> [u8; 22] {
     let mut digits = [0; 22];
     for digit in digits.iter_mut().rev() {
         *digit = BASE64[number as usize & 63];
         number >>= 6;
     }
-    name.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+    digits
+}
+
+fn push_base64(name: &mut String, number: u128) {
+    name.push_str(std::str::from_utf8(&base64(number)).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -204,6 +215,9 @@ mod tests {
                 prop_assert!(key.name.contains(&tag) && key.name.matches(['{', '}']).count() == 2, "{}", key.name);
                 prop_assert!(key.name.bytes().all(|byte| byte.is_ascii_graphic()), "{}", key.name);
             }
+            let rest = window_rest(customer_key(&one.0, &one.1));
+            let whole = [keys.windows_begin().as_bytes(), &rest].concat();
+            prop_assert_eq!(whole, keys.window(&one.0, &one.1).name.into_bytes());
             let (mine, theirs) = (keys.sessions(&one.0, 1), keys.sessions(&other.0, 1));
             prop_assert_eq!(mine.name == theirs.name, one.0 == other.0, "{}", mine.name);
         }

@@ -9,7 +9,7 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 use super::connection::Connection;
 use super::failure::{Failure, is_missing_script, not_understood};
 use super::keys::Key;
-use super::protocol::{Commands, Packed};
+use super::protocol::{Alike, Commands, Packed};
 use super::replies::server_errors;
 
 /// A script, known to the server by its hash.
@@ -109,9 +109,16 @@ impl Pipelines {
         self.lane(bucket, answer).commands.add(command);
     }
 
-    /// The same of a command's words.
-    pub(super) fn add_words(&mut self, bucket: u8, words: &[&[u8]], answer: Answer) {
-        self.lane(bucket, answer).commands.add_words(words);
+    /// The same of one of many commands that begin alike.
+    pub(super) fn add_alike<const REST: usize>(
+        &mut self,
+        bucket: u8,
+        alike: &Alike<REST>,
+        rest: &[u8; REST],
+        value: &[u8],
+        answer: Answer,
+    ) {
+        self.lane(bucket, answer).commands.add_alike(alike, rest, value);
     }
 
     /// Where a bucket's next command belongs, with what becomes of its answer noted.

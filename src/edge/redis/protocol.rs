@@ -25,16 +25,12 @@ impl Commands {
         }
     }
 
-    /// Adds a command of these words.
-    pub(super) fn add_words(&mut self, words: &[&[u8]]) {
+    /// Adds one of many commands that begin alike.
+    pub(super) fn add_alike<const REST: usize>(&mut self, alike: &Alike<REST>, rest: &[u8; REST], value: &[u8]) {
         match self {
-            Self::Packed(packed) => packed.add_words(words),
+            Self::Packed(packed) => packed.add_alike(alike, rest, value),
             Self::Each(pipeline) => {
-                let mut command = Cmd::with_capacity(words.len(), words.iter().map(|word| word.len()).sum());
-                words.iter().for_each(|word| {
-                    command.arg(*word);
-                });
-                pipeline.add_command(command);
+                pipeline.add_command(alike.command(rest, value));
             }
         }
     }
@@ -93,8 +89,8 @@ impl Packed {
         self.commands += 1;
     }
 
-    fn add_words(&mut self, words: &[&[u8]]) {
-        write_command(Arc::make_mut(&mut self.bytes), words);
+    fn add_alike<const REST: usize>(&mut self, alike: &Alike<REST>, rest: &[u8; REST], value: &[u8]) {
+        alike.write(rest, value, Arc::make_mut(&mut self.bytes));
         self.commands += 1;
     }
 
@@ -104,20 +100,38 @@ impl Packed {
     }
 }
 
-/// Puts a command at the end of `bytes`.
-fn write_command(bytes: &mut Vec<u8>, words: &[&[u8]]) {
-    write_head(bytes, b'*', words.len());
-    for word in words {
-        write_head(bytes, b'$', word.len());
-        bytes.extend_from_slice(word);
-        bytes.extend_from_slice(b"\r\n");
-    }
+/// Commands of one name, each on a key and with one value. Their keys begin alike and are `REST` bytes longer than that: so
+/// all of them begin with the same bytes, which are written once.
+pub(super) struct Alike<const REST: usize> {
+    name: &'static str,
+    key_begins: String,
+    all_begin: Vec<u8>,
 }
 
-fn write_head(bytes: &mut Vec<u8>, kind: u8, number: usize) {
-    bytes.push(kind);
-    write_number(bytes, number);
-    bytes.extend_from_slice(b"\r\n");
+impl<const REST: usize> Alike<REST> {
+    pub(super) fn new(name: &'static str, key_begins: String) -> Self {
+        let (name_length, key_length) = (name.len(), key_begins.len() + REST);
+        let all_begin = format!("*3\r\n${name_length}\r\n{name}\r\n${key_length}\r\n{key_begins}").into_bytes();
+        Self { name, key_begins, all_begin }
+    }
+
+    /// Puts a command at the end of `bytes`.
+    fn write(&self, rest: &[u8; REST], value: &[u8], bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.all_begin);
+        bytes.extend_from_slice(rest);
+        bytes.extend_from_slice(b"\r\n$");
+        write_number(bytes, value.len());
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn command(&self, rest: &[u8; REST], value: &[u8]) -> Cmd {
+        let key = [self.key_begins.as_bytes(), rest].concat();
+        let mut command = Cmd::with_capacity(3, self.name.len() + key.len() + value.len());
+        command.arg(self.name).arg(key).arg(value);
+        command
+    }
 }
 
 fn write_number(bytes: &mut Vec<u8>, number: usize) {
@@ -214,19 +228,18 @@ mod tests {
 
     use super::*;
 
-    fn packed(words: &[&str]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        write_command(&mut bytes, &words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
-        bytes
-    }
-
     #[test]
     fn a_command_is_written_as_the_library_writes_it() {
-        for words in [&["PING"][..], &["APPEND", "stepup:w", ""], &["GET", &"x".repeat(1_234)], &["SET", "ü", "\r\n"]]
+        for (begins, rest, value) in
+            [("stepup:w:", b"abc", ""), ("", b"xyz", &*"x".repeat(1_234)), ("ü\r\n", b"\0\r\n", "\r\n")]
         {
-            let mut command = redis::cmd(words[0]);
-            command.arg(&words[1..]);
-            assert_eq!(packed(words), command.get_packed_command(), "{words:?}");
+            let alike = Alike::new("APPEND", begins.to_owned());
+            let mut bytes = b"before".to_vec();
+            alike.write(rest, value.as_bytes(), &mut bytes);
+            let mut command = redis::cmd("APPEND");
+            command.arg([begins.as_bytes(), rest].concat()).arg(value);
+            assert_eq!(bytes, [&b"before"[..], &command.get_packed_command()].concat(), "{begins:?} {value:?}");
+            assert_eq!(alike.command(rest, value.as_bytes()).get_packed_command(), command.get_packed_command());
         }
     }
 

@@ -10,7 +10,9 @@ use futures_util::future::join;
 use redis::Value;
 
 use super::failure::Failure;
+use super::keys::window_rest;
 use super::pipelines::{Answer, COMPACT, Pipelines};
+use super::protocol::Alike;
 use super::replies::bytes_or_nil;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::window::Bet;
@@ -88,15 +90,15 @@ impl RedisStore {
     /// A connection cut between the two commands can leave a new log without a time to live. The batch is then recorded
     /// again, and that sets it.
     fn add_bets(&self, pipelines: &mut Pipelines, batch: &[CustomerBets], expiring: &[Expiring], logs: &mut Grown) {
-        let (mut name, mut records) = (String::new(), Vec::new());
+        let (appends, mut records) = (Alike::new("APPEND", self.keys.windows_begin()), Vec::new());
         let mut expiring = expiring.iter().peekable();
         for (place, bets) in batch.iter().enumerate() {
             if !bets.bets.is_empty() {
                 records.clear();
                 bets.bets.iter().for_each(|bet| encode(bet, &mut records));
-                self.keys.write_window(bets.key, &mut name);
                 logs.append(place, &records);
-                pipelines.add_words(bucket(bets.key), &[b"APPEND", name.as_bytes(), &records], Answer::Wanted(place));
+                let (bucket, rest) = (bucket(bets.key), window_rest(bets.key));
+                pipelines.add_alike(bucket, &appends, &rest, &records, Answer::Wanted(place));
             }
             if expiring.next_if(|one| one.place == place).is_some() {
                 self.add_end(pipelines, bets);

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
 use super::super::hold::in_full;
-use super::super::walk::{self, Arrival, Ledgers, Tested, Unsent};
+use super::super::walk::{self, Arrival, Conditions, Decisions, Ledgers, Made, Tested, Unsent, Wanted};
 use crate::config::{Evaluate as Settings, Shadow, Windows as WindowSettings};
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
@@ -118,10 +118,10 @@ impl<T: Windows + Claims + Quotas + Clone, S: PreferencesSource> Candidate<T, S>
         let mut windowed = walk::record(&self.store, &batch.arrivals, due, &self.window_settings, outlive).await?;
         *compactions = std::mem::take(&mut windowed.compactions);
         let ledgers = Ledgers { live: self.store.clone(), shadow: self.store.clone() };
-        let now = Some(batch.now);
         let unsent = Unsent::of_no_account();
-        let tested = walk::decide(&ledgers, &batch.arrivals, &windowed, &self.settings, now, outlive, &unsent).await?;
-        self.count(batch, &tested);
+        let under = Conditions { settings: &self.settings, now: Some(batch.now), outlive, unsent: &unsent };
+        let decisions = walk::decide(&ledgers, &batch.arrivals, &windowed, under, Wanted::Candidates).await?;
+        self.count(batch, &decisions);
         Ok(())
     }
 
@@ -154,13 +154,13 @@ impl<T: Windows + Claims + Quotas + Clone, S: PreferencesSource> Candidate<T, S>
         Ok(())
     }
 
-    fn count(&self, batch: &Decided, tested: &[Tested]) {
-        for one in tested {
-            let tenant = &batch.arrivals[one.event].event.tenant;
-            self.metrics.candidate_decision(tenant, one.trigger, one.decision.called());
-            match (batch.fired.contains(&(one.event, one.trigger)), one.decision.fires()) {
-                (false, true) => self.metrics.candidate_change(tenant, one.trigger, CandidateChange::Newly),
-                (true, false) => self.metrics.candidate_change(tenant, one.trigger, CandidateChange::NoLonger),
+    fn count(&self, batch: &Decided, decisions: &Decisions) {
+        for Made { event, trigger, decision } in decisions.made.iter().copied() {
+            let tenant = &batch.arrivals[event].event.tenant;
+            self.metrics.candidate_decision(tenant, trigger, decision);
+            match (batch.fired.contains(&(event, trigger)), decision.fires()) {
+                (false, true) => self.metrics.candidate_change(tenant, trigger, CandidateChange::Newly),
+                (true, false) => self.metrics.candidate_change(tenant, trigger, CandidateChange::NoLonger),
                 (true, true) | (false, false) => {}
             }
         }

@@ -1,10 +1,8 @@
 //! The counting of a batch, once all that follows from it is acknowledged.
 
-use super::{Decided, Evaluate, Recorded};
-use crate::config::Receipts;
-use crate::domain::decide::{DecisionName, Mode};
+use super::{Decided, Evaluate};
+use crate::domain::decide::Mode;
 use crate::domain::time::Timestamp;
-use crate::domain::trigger::Trigger;
 use crate::edge::claims::Claims;
 use crate::edge::clock;
 use crate::edge::kafka::producer::Sink;
@@ -14,28 +12,7 @@ use crate::edge::windows::Windows;
 use crate::metrics::{EventResult, OfTenant, Role};
 use crate::roles::console::{MOST_TOLD, Told};
 use crate::roles::receipt::wanted;
-use crate::roles::walk::Tested;
-
-/// A decision as far as it is counted: what waits for its acknowledgement is to be small.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Made {
-    /// The place of the tenant among the batch's.
-    tenant: usize,
-    trigger: Trigger,
-    decision: DecisionName,
-    has_receipt: bool,
-}
-
-impl Made {
-    pub(super) fn of(one: &Tested, recorded: &Recorded, receipts: Receipts) -> Self {
-        Self {
-            tenant: recorded.tenant_of[one.event],
-            trigger: one.trigger,
-            decision: one.decision.called(),
-            has_receipt: wanted(receipts, &one.decision),
-        }
-    }
-}
+use crate::roles::walk::Made;
 
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Counts every event and decision of a batch once.
@@ -45,13 +22,14 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         for (tenant, kind) in batch.events.iter().copied() {
             tenants[tenant].events(Some(kind), EventResult::Decided, 1);
         }
-        for Made { tenant, trigger, decision, has_receipt } in batch.made.iter().copied() {
+        for Made { event, trigger, decision } in batch.made.iter().copied() {
+            let (tenant, _) = batch.events[event];
             tenants[tenant].decisions(trigger, decision, 1);
             let tenant = &recorded.tenants[tenant];
             if batch.settings.shadow.mode(tenant, trigger) == Mode::Shadow {
                 self.metrics.shadow_decision(tenant, trigger, decision);
             }
-            if has_receipt {
+            if wanted(self.settings.receipts, decision) {
                 self.metrics.receipt(decision);
             }
         }

@@ -17,7 +17,7 @@ use crate::health::Dependency;
 use crate::metrics::HeldReason;
 use crate::roles::hold::{GivenUp, Stopped};
 use crate::roles::refill::{CONFIRM_AFTER, Unfilled};
-use crate::roles::walk::{self, Bets, SHARES, Share, Unsent};
+use crate::roles::walk::{self, Bets, Conditions, SHARES, Share, Unsent, Wanted};
 
 /// A batch's bets, and the era of the store in which they were told to it last.
 #[derive(Debug, Default)]
@@ -106,7 +106,8 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
             if self.record_again_if_lost(recorded).await? {
                 let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
                 let unsent = Unsent::of([]);
-                walk::decide(&self.claims, arrivals, windowed, settings, now, self.outlive(), &unsent).await?;
+                let under = Conditions { settings, now, outlive: self.outlive(), unsent: &unsent };
+                walk::decide(&self.claims, arrivals, windowed, under, Wanted::Candidates).await?;
             }
             Ok::<_, Unfilled>(())
         };

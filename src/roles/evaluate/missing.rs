@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::hold::Stopped;
-use super::super::walk::{self, Arrival, Tested, Unsent, Windowed};
+use super::super::walk::{self, Arrival, Conditions, Decisions, Unsent, Wanted, Windowed};
 use super::{Evaluate, Recorded};
 use crate::config::Evaluate as Settings;
 use crate::domain::ids::TenantId;
@@ -103,18 +103,19 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         recorded: &mut Recorded,
         settings: &Settings,
         unsent: &Unsent,
-    ) -> Result<(Vec<Tested>, Option<Timestamp>), Stopped> {
+        wanted: Wanted,
+    ) -> Result<(Decisions, Option<Timestamp>), Stopped> {
         let needs = |arrival: &Arrival, reach| walk::needs_claims(arrival, reach, settings, clock::now());
         let of = &*recorded;
         let asked = || of.arrivals.iter().zip(&of.windowed.reaches).any(|(arrival, reach)| needs(arrival, *reach));
-        let decide = || self.decide_once(of, settings, unsent);
+        let decide = || self.decide_once(of, settings, unsent, wanted);
         let done = self.holder.until_ok_or_given_up(HeldReason::Claims, Dependency::Redis, decide, asked).await?;
         if let Ok(decided) = done {
             return Ok(decided);
         }
         self.reject_for_want_of_the_store(recorded, HeldReason::Claims, needs);
         // What is left asks for no claims.
-        let decide = || self.decide_once(recorded, settings, unsent);
+        let decide = || self.decide_once(recorded, settings, unsent, wanted);
         self.holder.until_ok(HeldReason::Claims, Dependency::Redis, decide).await
     }
 
@@ -123,13 +124,13 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         recorded: &Recorded,
         settings: &Settings,
         unsent: &Unsent,
-    ) -> Result<(Vec<Tested>, Option<Timestamp>), crate::edge::StoreError> {
+        wanted: Wanted,
+    ) -> Result<(Decisions, Option<Timestamp>), crate::edge::StoreError> {
         self.record_again_if_lost(recorded).await?;
         // The clock of the attempt that succeeds, however long the store was away before.
-        let (claims, now) = (&self.claims, Some(clock::now()));
-        let (arrivals, windowed) = (&recorded.arrivals, &recorded.windowed);
-        let tested = walk::decide(claims, arrivals, windowed, settings, now, self.outlive(), unsent).await;
-        tested.map(|tested| (tested, now))
+        let under = Conditions { settings, now: Some(clock::now()), outlive: self.outlive(), unsent };
+        let decisions = walk::decide(&self.claims, &recorded.arrivals, &recorded.windowed, under, wanted).await?;
+        Ok((decisions, under.now))
     }
 
     /// How long what is kept must outlive its own use: as long as a role may be down.

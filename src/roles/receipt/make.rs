@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::walk::{Arrival, Tested, Windowed};
 use crate::config::{Evaluate, Receipts, Windows};
-use crate::domain::decide::Decision;
+use crate::domain::decide::{Decision, DecisionName};
 use crate::domain::event::{Activity, Event};
 use crate::domain::evidence::{Bets, Evidence, LastRules, WindowEvidence};
 use crate::domain::ids::{Source, TenantId};
@@ -17,7 +17,7 @@ use crate::wire::receipt::{MAX_BETS, Origin, PreferencesVersion, Receipt, Sha256
 use crate::wire::window::bet_id;
 
 /// Whether a decision is to have a receipt.
-pub fn wanted(receipts: Receipts, decision: &Decision) -> bool {
+pub fn wanted(receipts: Receipts, decision: DecisionName) -> bool {
     match receipts {
         Receipts::Off => false,
         Receipts::Required => decision.fires(),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::domain::trigger::{ActivityType, Trigger};
 use crate::edge::memory::store::MemoryStore;
 use crate::edge::quotas::{Places, Quotas as _};
 use crate::edge::{Scope, Scoped as _};
-use crate::roles::walk::{Arrival, Ledgers, Unsent, Windowed, decide};
+use crate::roles::walk::{Arrival, Conditions, Decisions, Ledgers, Made, Tested, Unsent, Wanted, Windowed, decide};
 
 const NOON: Timestamp = Timestamp(1_772_366_400_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,13 +63,22 @@ fn arrivals(words: &str, after: Duration) -> Vec<Arrival> {
     words.split_whitespace().map(arrival).collect()
 }
 
-/// The decisions of a batch, `again` after those that fired before.
-async fn decided(store: &MemoryStore, settings: &Evaluate, words: &str, after: Duration) -> String {
-    let arrivals = arrivals(words, after);
+async fn decisions(
+    store: &MemoryStore,
+    settings: &Evaluate,
+    arrivals: &[Arrival],
+    now: Option<Timestamp>,
+    wanted: Wanted,
+) -> Decisions {
     let windowed = Windowed::none_of(arrivals.len());
-    let now = Some(NOON.plus(after));
-    let tested =
-        decide(&ledgers(store), &arrivals, &windowed, settings, now, SECOND, &Unsent::of_no_account()).await.unwrap();
+    let under = Conditions { settings, now, outlive: SECOND, unsent: &Unsent::of_no_account() };
+    decide(&ledgers(store), arrivals, &windowed, under, wanted).await.unwrap()
+}
+
+/// The decisions of a batch, with a `+` those that fired before.
+async fn decided(store: &MemoryStore, settings: &Evaluate, words: &str, after: Duration) -> String {
+    let (arrivals, now) = (arrivals(words, after), Some(NOON.plus(after)));
+    let Decisions { tested, .. } = decisions(store, settings, &arrivals, now, Wanted::Every).await;
     let name = |again: bool, name: &'static str| if again { format!("{name}+") } else { name.to_owned() };
     tested.iter().map(|one| name(one.decision.is_repeated(), one.decision.name())).collect::<Vec<_>>().join(" ")
 }
@@ -110,12 +119,36 @@ async fn without_a_cap_or_without_a_clock_nothing_is_counted() {
     let store = MemoryStore::new();
     assert_eq!(decided(&store, &settings(""), "a/1/e1 a/2/e2", SECOND).await, "required required");
     let arrivals = arrivals("a/3/e3 a/4/e4", SECOND);
-    let windowed = Windowed::none_of(2);
     let capped = settings("max_sessions_per_minute: 1");
-    let tested =
-        decide(&ledgers(&store), &arrivals, &windowed, &capped, None, SECOND, &Unsent::of_no_account()).await.unwrap();
+    let Decisions { tested, .. } = decisions(&store, &capped, &arrivals, None, Wanted::Every).await;
     assert!(tested.iter().all(|one| one.decision.name() == "required"));
     assert_eq!(taken(&store, "a", 0).await, 0);
+}
+
+#[tokio::test]
+async fn the_same_is_decided_whether_or_not_every_decision_is_wanted_with_its_numbers() {
+    let settings = settings("max_sessions_per_minute: 2, shadow: {tenants: [quiet]}");
+    let (every, some) = (MemoryStore::new(), MemoryStore::new());
+    let nothing_speaks_for = |arrivals: &mut [Arrival]| {
+        for one in arrivals.iter_mut().filter(|one| one.event.id.as_str().ends_with('x')) {
+            one.preferences = None;
+        }
+    };
+    let mut seen = BTreeSet::new();
+    for words in ["a/1/ex a/1/e1 a/2/dx quiet/1/e1 a/2/e2 a/3/e3 b/1/ex b/1/e1", "a/2/e2 a/1/e9 quiet/1/e4 a/4/ex"] {
+        let (mut arrivals, now) = (arrivals(words, SECOND), Some(NOON.plus(SECOND)));
+        nothing_speaks_for(&mut arrivals);
+        let all = decisions(&every, &settings, &arrivals, now, Wanted::Every).await;
+        let few = decisions(&some, &settings, &arrivals, now, Wanted::Candidates).await;
+        let made = |one: &Tested| Made { event: one.event, trigger: one.trigger, decision: one.decision.called() };
+        assert_eq!(all.made, all.tested.iter().map(made).collect::<Vec<_>>());
+        assert_eq!(few.made, all.made);
+        let told = all.tested.iter().filter(|one| one.decision.facts().is_some());
+        assert_eq!(format!("{:?}", few.tested), format!("{:?}", told.collect::<Vec<_>>()));
+        seen.extend(all.made.iter().map(|one| one.decision.name()));
+    }
+    let want = ["capped", "in_cooldown", "required", "shadowed", "tenant_unknown"];
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), want);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
