@@ -38,6 +38,7 @@ impl<'a> From<&'a Event> for PlainEvent<'a> {
 
 /// Reads an event that stands there plainly, to be kept beyond its record; `None` says no more than that this reader cannot
 /// tell.
+#[inline]
 pub fn read_owned(record: &[u8], rates: &Rates) -> Option<Event> {
     let fields = fields(record)?;
     Some(Event {

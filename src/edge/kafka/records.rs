@@ -75,7 +75,12 @@ pub struct Batch {
     places: Vec<Place>,
     /// What each record says, as long as that is kept.
     contents: Vec<Content>,
+    /// Those of all records, one after the other.
+    headers: Vec<Header>,
 }
+
+/// A header's name and its value.
+pub type Header = (String, Vec<u8>);
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -84,12 +89,16 @@ struct Place {
     offset: i64,
 }
 
+/// Small, for there are many, and one thread writes what another reads. Lengths are what Kafka has for them: 31 bits.
 #[derive(Debug)]
 struct Content {
     timestamp: Option<i64>,
-    key: Option<Range<usize>>,
-    payload: Option<Range<usize>>,
-    headers: Vec<(String, Vec<u8>)>,
+    /// Where its bytes begin: first the key, then the payload.
+    begin: usize,
+    key: Option<u32>,
+    payload: Option<u32>,
+    /// Its own among all headers.
+    headers: Range<u32>,
 }
 
 /// One record, borrowed from its batch.
@@ -100,7 +109,7 @@ pub struct Record<'a> {
     pub timestamp: Option<i64>,
     pub key: Option<&'a [u8]>,
     pub payload: Option<&'a [u8]>,
-    pub headers: &'a [(String, Vec<u8>)],
+    pub headers: &'a [Header],
 }
 
 /// What a batch holds of one partition.
@@ -130,15 +139,19 @@ impl Batch {
         timestamp: Option<i64>,
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
-        headers: impl FnOnce() -> Vec<(String, Vec<u8>)>,
+        headers: impl FnOnce() -> Vec<Header>,
     ) {
+        let begin = self.bytes.len();
         let key = key.map(|bytes| self.keep(bytes));
         let payload = payload.map(|bytes| self.keep(bytes));
-        let headers = headers();
-        self.header_bytes += headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let first = self.headers.len() as u32;
+        self.headers.extend(headers());
+        let headers = first..self.headers.len() as u32;
+        self.header_bytes +=
+            self.headers[range(&headers)].iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let assignment = self.place_of(assignment);
         self.places.push(Place { assignment, offset });
-        self.contents.push(Content { timestamp, key, payload, headers });
+        self.contents.push(Content { timestamp, begin, key, payload, headers });
     }
 
     /// Records come in runs of one partition, so the last one's is looked at first.
@@ -156,10 +169,9 @@ impl Batch {
         })
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
-        let start = self.bytes.len();
+    fn keep(&mut self, bytes: &[u8]) -> u32 {
         self.bytes.extend_from_slice(bytes);
-        start..self.bytes.len()
+        bytes.len() as u32
     }
 
     pub fn len(&self) -> usize {
@@ -199,12 +211,14 @@ impl Batch {
     }
 
     fn read<'a>(&'a self, place: Place, content: &'a Content) -> Record<'a> {
+        let payload_begins = content.begin + content.key.unwrap_or(0) as usize;
+        let bytes = |begin: usize, length: u32| &self.bytes[begin..begin + length as usize];
         Record {
             position: self.at(place),
             timestamp: content.timestamp,
-            key: content.key.clone().map(|range| &self.bytes[range]),
-            payload: content.payload.clone().map(|range| &self.bytes[range]),
-            headers: &content.headers,
+            key: content.key.map(|length| bytes(content.begin, length)),
+            payload: content.payload.map(|length| bytes(payload_begins, length)),
+            headers: &self.headers[range(&content.headers)],
         }
     }
 
@@ -222,7 +236,8 @@ impl Batch {
 
     /// Frees what all records say. Where they stand in their input stays.
     pub fn let_go_of_records(&mut self) {
-        (self.bytes, self.header_bytes, self.contents) = (Vec::new(), 0, Vec::new());
+        (self.bytes, self.header_bytes) = (Vec::new(), 0);
+        (self.contents, self.headers) = (Vec::new(), Vec::new());
     }
 
     /// Drops the records whose position is no longer wanted.
@@ -236,9 +251,71 @@ impl Batch {
     }
 }
 
+fn range(narrow: &Range<u32>) -> Range<usize> {
+    narrow.start as usize..narrow.end as usize
+}
+
 /// Keeps those of a list, of records or beside them, whose place is kept, and frees the room of the others.
 pub fn retain_kept<T>(list: &mut Vec<T>, kept: &[bool]) {
     let mut kept = kept.iter();
     list.retain(|_| kept.next().copied().unwrap_or(true));
     list.shrink_to_fit();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key, the payload and the headers of a record.
+    type Said = (Option<&'static str>, Option<&'static str>, &'static [(&'static str, &'static str)]);
+
+    const RECORDS: [Said; 5] = [
+        (Some("a"), Some("one"), &[]),
+        (None, Some("two"), &[("h", "1"), ("i", "")]),
+        (Some("c"), None, &[("h", "3")]),
+        (None, None, &[]),
+        (Some(""), Some(""), &[("h", "5")]),
+    ];
+
+    fn batch() -> Batch {
+        let partition = |partition| Assignment { topic: "activity".into(), partition, epoch: 1 };
+        let mut batch = Batch::with_room(1, 1);
+        for (offset, (key, payload, headers)) in (0..).zip(RECORDS) {
+            let header = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+            let headers = || headers.iter().map(header).collect();
+            let (key, payload) = (key.map(str::as_bytes), payload.map(str::as_bytes));
+            batch.push(&partition(offset as i32 % 2), offset, Some(offset * 10), key, payload, headers);
+        }
+        batch
+    }
+
+    fn is(record: &Record<'_>, offset: usize) -> bool {
+        let (key, payload, headers) = RECORDS[offset];
+        let said = |(name, value): &Header| (name.clone(), String::from_utf8(value.clone()).unwrap());
+        let wanted = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        record.position.offset == offset as i64
+            && record.position.partition == offset as i32 % 2
+            && record.timestamp == Some(offset as i64 * 10)
+            && record.key == key.map(str::as_bytes)
+            && record.payload == payload.map(str::as_bytes)
+            && record.headers.iter().map(said).eq(headers.iter().map(wanted))
+    }
+
+    #[test]
+    fn a_batch_says_what_its_records_said_also_when_some_are_dropped() {
+        let mut batch = batch();
+        assert_eq!(batch.size(), "aonetwoc".len() + "h1ih3h5".len());
+        assert!((0..5).all(|place| is(&batch.record(place).unwrap(), place)));
+        batch.retain(|at| at.offset != 1 && at.offset != 3);
+        let kept = [0, 2, 4];
+        assert!(batch.iter().zip(kept).all(|(record, offset)| is(&record, offset)));
+        assert!((0..3).all(|place| is(&batch.record(place).unwrap(), kept[place])));
+        let shares = |batch: &Batch| -> Vec<_> {
+            batch.shares().iter().map(|share| (share.first.offset, share.last.offset, share.records)).collect()
+        };
+        assert_eq!(shares(&batch), [(0, 4, 3)]);
+        batch.let_go_of_records();
+        assert!(batch.record(0).is_none() && batch.size() == 0);
+        assert_eq!((shares(&batch), batch.len()), (vec![(0, 4, 3)], 3));
+    }
 }
