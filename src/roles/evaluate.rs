@@ -199,6 +199,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
         let places = Places::of(&self.traces, &recorded);
         let commands = self.commands(&recorded, &tested, &places, now, &mut outgoing);
         self.receipts(&recorded, &tested, &settings, at, &mut outgoing);
+        recorded.windowed.let_go_of_logs();
         for (place, _, _, rejection) in &recorded.rejected {
             if let Some(record) = recorded.batch.record(*place) {
                 outgoing.push(dead_letter(&record, rejection, Stage::Evaluate, &self.topics.dead_letters));

@@ -150,7 +150,7 @@ fn positions(list: &TopicPartitionList) -> KafkaResult<Vec<(String, i32, Option<
     for element in list.elements() {
         element.error()?;
     }
-    Ok(super::consumer::offsets_of(list))
+    Ok(offsets_of(list))
 }
 
 /// Whether a refusal is that of brokers that are busy with themselves, or of a client that is busy finding them.
@@ -184,4 +184,18 @@ fn passes(error: &KafkaError) -> bool {
                 | WaitingForCoordinator
         )
     )
+}
+
+/// The offsets of a list, taken out of it at once: a list that outlives its consumer keeps it from closing.
+pub(super) fn offsets_of(list: &TopicPartitionList) -> Vec<(String, i32, Option<i64>)> {
+    list.elements()
+        .iter()
+        .map(|element| {
+            let offset = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
+            };
+            (element.topic().to_owned(), element.partition(), offset)
+        })
+        .collect()
 }

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::headers::Headers;
@@ -166,18 +164,4 @@ fn create(settings: &ConsumerSettings, group: &Arc<Group>) -> Result<BaseConsume
     let topics: Vec<&str> = settings.lanes.iter().flat_map(|lane| lane.topics.iter().map(String::as_str)).collect();
     consumer.subscribe(&topics).map_err(ClientError::Refused)?;
     Ok(consumer)
-}
-
-/// The offsets of a list, taken out of it at once: a list that outlives its consumer keeps it from closing.
-pub(super) fn offsets_of(list: &TopicPartitionList) -> Vec<(String, i32, Option<i64>)> {
-    list.elements()
-        .iter()
-        .map(|element| {
-            let offset = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
-            };
-            (element.topic().to_owned(), element.partition(), offset)
-        })
-        .collect()
 }

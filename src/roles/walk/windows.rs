@@ -58,6 +58,11 @@ impl Windowed {
         retain_kept(&mut self.log_of, kept);
     }
 
+    /// Frees the logs.
+    pub fn let_go_of_logs(&mut self) {
+        (self.logs, self.log_of) = (Logs::default(), Vec::new());
+    }
+
     /// The log by which an event was judged, as it was read; empty where it is not kept or none was.
     pub fn log(&self, event: usize) -> &[Bet] {
         let log = self.log_of.get(event).copied().flatten().and_then(|log| self.logs.get(log));

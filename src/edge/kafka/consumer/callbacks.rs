@@ -13,10 +13,11 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::time::Instant;
 
+use super::super::Connection;
+use super::super::ask::{self, offsets_of};
 use super::super::heard::Heard;
-use super::super::{Connection, ask};
+use super::StartAt;
 use super::group::{Group, OwnPartition, commit};
-use super::{StartAt, offsets_of};
 use crate::edge::files::FileStamp;
 
 /// How long brokers may take for an answer while partitions change hands.

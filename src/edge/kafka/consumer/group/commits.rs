@@ -5,7 +5,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 
-use super::super::offsets_of;
+use super::super::super::ask::offsets_of;
 use super::Group;
 
 /// Commits what is finished, of all partitions or of those named, and waits for the answer.
