@@ -185,11 +185,8 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     async fn decide(&self, mut recorded: Recorded, unsent: &Unsent) -> Result<Decided, Stopped> {
         let settings = self.guard.settings(&self.settings).into_owned();
         let hear_of_all = self.guard.hears_of_all() || self.traces.are_on();
-        let wanted = match self.settings.receipts {
-            Receipts::All => Wanted::Every,
-            Receipts::Off | Receipts::Required if hear_of_all => Wanted::Every,
-            Receipts::Off | Receipts::Required => Wanted::Candidates,
-        };
+        let all = hear_of_all || self.settings.receipts == Receipts::All;
+        let wanted = if all { Wanted::Every } else { Wanted::Candidates };
         let (decisions, at) = self.decide_batch(&mut recorded, &settings, unsent, wanted).await?;
         let Decisions { made, mut tested } = decisions;
         let fired = Arc::new(fired(&recorded.arrivals, &tested));
@@ -343,8 +340,8 @@ fn alive<T>(of: &mut Vec<Weak<T>>) -> Vec<Arc<T>> {
 }
 
 fn fired(arrivals: &[Arrival], tested: &[Tested]) -> Vec<Fired> {
-    let fires = |one: &&Tested| matches!(one.decision, Decision::Required { .. } | Decision::Shadowed { .. });
-    tested.iter().filter(fires).map(|one| Fired::new(&arrivals[one.event].event, one.trigger)).collect()
+    let fires = tested.iter().filter(|one| one.decision.fires());
+    fires.map(|one| Fired::new(&arrivals[one.event].event, one.trigger)).collect()
 }
 
 /// The record itself, as it came, with the reason in its headers.

@@ -14,8 +14,11 @@ pub enum Headers {
     Dropped,
 }
 
+/// A header's name and its value.
+pub type Header = (String, Vec<u8>);
+
 /// What is kept of a record's headers, at most 64 of them.
-pub(super) fn headers(message: &BorrowedMessage<'_>, kept: Headers) -> Vec<(String, Vec<u8>)> {
+pub(super) fn headers(message: &BorrowedMessage<'_>, kept: Headers) -> Vec<Header> {
     let wanted = |name: &str| match kept {
         Headers::Kept => true,
         Headers::Named(names) => names.contains(&name),

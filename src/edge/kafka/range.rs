@@ -17,7 +17,7 @@ use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 use tokio::time::Instant;
 
-use super::headers::Headers;
+use super::headers::{Header, Headers};
 use super::heard::{Listening, NoAnswer};
 use super::{ClientError, Connection};
 
@@ -79,7 +79,7 @@ pub struct RangeRecord<'a> {
     pub key: Option<&'a [u8]>,
     pub payload: Option<&'a [u8]>,
     /// At most 64 of them; none unless they were asked for.
-    pub headers: &'a [(String, Vec<u8>)],
+    pub headers: &'a [Header],
 }
 
 /// What the next look brought.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::headers::Header;
 use crate::domain::ids::Source;
 
 /// Where a record stands, and under which assignment of its partition it was read.
@@ -78,9 +79,6 @@ pub struct Batch {
     /// Those of all records, one after the other.
     headers: Vec<Header>,
 }
-
-/// A header's name and its value.
-pub type Header = (String, Vec<u8>);
 
 #[derive(Debug, Clone, Copy)]
 struct Place {

@@ -9,7 +9,7 @@ use super::RedriveArgs;
 use crate::config::Config;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
-use crate::edge::kafka::headers::Headers;
+use crate::edge::kafka::headers::{Header, Headers};
 use crate::edge::kafka::range::{Next, RangeReader, RangeRecord, RangeSettings, Span};
 use crate::roles::wiring;
 
@@ -26,7 +26,7 @@ pub(super) struct Letter {
     pub(super) at: Option<Timestamp>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) payload: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) headers: Vec<Header>,
 }
 
 pub(super) enum Taken {

@@ -2,7 +2,7 @@
 
 use rdkafka::message::{BorrowedMessage, Message as _};
 
-use super::super::headers::{Headers, headers};
+use super::super::headers::{Header, Headers, headers};
 
 /// A record that waits for its turn.
 pub(super) struct Held {
@@ -11,7 +11,7 @@ pub(super) struct Held {
     pub(super) timestamp: Option<i64>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) payload: Option<Vec<u8>>,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) headers: Vec<Header>,
 }
 
 impl Held {
