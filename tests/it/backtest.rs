@@ -323,7 +323,9 @@ fn a_report_is_written_beside_the_answer() {
     let given = small();
     given.json(&["--against", "other", "--report", "out.html"]);
     let page = std::fs::read_to_string(given.root.path().join("out.html")).unwrap();
-    for part in ["Whom a change would interrupt", "Whom it interrupts", "events.ndjson", "bob"] {
+    for part in
+        ["Whom a change would interrupt", "Whom it interrupts", "Sessions begun every minute", "events.ndjson", "bob"]
+    {
         assert!(page.contains(part), "{part}");
     }
 }

@@ -121,14 +121,25 @@ fn sweep_chart(sweep: &Sweep) -> Chart {
 /// A chart of at most so many points a series.
 const POINTS: i64 = 400;
 
+/// What minutes are taken together to, and what each such time is called.
+const SPANS: [(i64, &str); 7] = [
+    (1, "minute"),
+    (5, "5 minutes"),
+    (15, "15 minutes"),
+    (60, "hour"),
+    (6 * 60, "6 hours"),
+    (24 * 60, "day"),
+    (7 * 24 * 60, "week"),
+];
+
 /// Sessions over the time of the recording, minutes taken together where there are too many.
 fn course_chart(course: &[(&'static str, Vec<(Timestamp, u64)>)]) -> Option<Chart> {
     let times = || course.iter().flat_map(|(_, minutes)| minutes).map(|(at, _)| at.0);
     let (first, last) = (times().min()?, times().max()?);
-    let span = [1, 5, 15, 60, 6 * 60, 24 * 60, 7 * 24 * 60]
+    let (span, called) = SPANS
         .into_iter()
-        .map(|minutes| minutes * 60_000)
-        .find(|span| (last - first) / span < POINTS)?;
+        .map(|(minutes, called)| (minutes * 60_000, called))
+        .find(|(span, _)| (last - first) / span < POINTS)?;
     let series = course.iter().map(|(name, minutes)| {
         let places = (last.div_euclid(span) - first.div_euclid(span) + 1).unsigned_abs();
         let mut sums = vec![0; usize::try_from(places).unwrap_or_default()];
@@ -147,10 +158,8 @@ fn course_chart(course: &[(&'static str, Vec<(Timestamp, u64)>)]) -> Option<Char
         let times = (0..).map(|place| begin + place * span);
         Series { name: (*name).to_owned(), points: times.zip(sums).map(point).collect() }
     });
-    let minutes = span / 60_000;
-    let of = if minutes < 60 { format!("{minutes} minutes") } else { format!("{} hours", minutes / 60) };
     Some(Chart {
-        title: format!("Sessions begun in every {of}"),
+        title: format!("Sessions begun every {called}"),
         kind: ChartKind::Steps,
         x: Axis { label: "time of the events".to_owned(), scale: Scale::Linear, unit: Unit::UtcTime },
         y: Axis { label: "sessions".to_owned(), scale: Scale::Linear, unit: Unit::Plain },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -155,6 +155,7 @@ fn send<'a>(
 
 /// Reads everything that stands on a topic now, partition by partition. Of a transaction only what is committed counts.
 pub fn read_all(brokers: &str, topic: &str) -> Vec<Record> {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
     let consumer: BaseConsumer = config(brokers)
         .set("group.id", "unused")
         .set("enable.auto.commit", "false")
@@ -171,6 +172,8 @@ pub fn read_all(brokers: &str, topic: &str) -> Vec<Record> {
         match consumer.poll(Duration::from_millis(100)) {
             None => {}
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ends.remove(&partition)),
+            // A connection that was idle or slow went; the client makes another, and patience is what bounds that.
+            Some(Err(KafkaError::MessageConsumption(AllBrokersDown | BrokerTransportFailure))) => {}
             Some(Err(error)) => panic!("{topic} cannot be read: {error}"),
             Some(Ok(message)) => {
                 if let Some(end) = ends.get(&message.partition()).copied() {
