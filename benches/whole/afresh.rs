@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use crate::catch_up::{self, CaughtUp, Role};
 use crate::ground::{Ground, PARTITIONS};
+use crate::many_tenants::ManyTenants;
 use crate::services::create_topic;
 use crate::stack::Stack;
 
@@ -12,12 +13,20 @@ pub struct Afresh<'a> {
     ground: &'a Ground,
     stack: &'a Stack,
     events: usize,
+    warm_up: usize,
+    environment: Vec<(&'a str, &'a str)>,
     runs: Cell<usize>,
 }
 
 impl<'a> Afresh<'a> {
     pub fn new(ground: &'a Ground, stack: &'a Stack, events: usize) -> Self {
-        Self { ground, stack, events, runs: Cell::new(0) }
+        Self { ground, stack, events, warm_up: events / 10, environment: Vec::new(), runs: Cell::new(0) }
+    }
+
+    /// The same for the bets of many tenants.
+    pub fn of_tenants(ground: &'a Ground, many: &'a ManyTenants) -> Self {
+        let environment = many.environment().to_vec();
+        Self { warm_up: many.warm_up, environment, ..Self::new(ground, &many.stack, many.written.events) }
     }
 
     /// Has evaluate of this build or another work through it, with an empty Redis and as a group of its own.
@@ -27,10 +36,14 @@ impl<'a> Afresh<'a> {
         // Commands of an earlier run would be read into the emptied Redis first.
         let commands = format!("{}-{group}", self.stack.topic("commands"));
         create_topic(&self.ground.brokers(), &commands, PARTITIONS);
-        let environment =
-            [("STEPUP__KAFKA__GROUP_ID", group.as_str()), ("STEPUP__KAFKA__TOPICS__COMMANDS", commands.as_str())];
-        let role =
-            Role { program, environment: &environment, ..Role::new("evaluate", "stepup_events_total", self.events) };
+        let own = [("STEPUP__KAFKA__GROUP_ID", group.as_str()), ("STEPUP__KAFKA__TOPICS__COMMANDS", commands.as_str())];
+        let environment: Vec<_> = self.environment.iter().copied().chain(own).collect();
+        let role = Role {
+            program,
+            environment: &environment,
+            warm_up: self.warm_up,
+            ..Role::new("evaluate", "stepup_events_total", self.events)
+        };
         catch_up::run(self.ground, self.stack, &role)
     }
 }

@@ -10,15 +10,17 @@ pub enum Part {
     Dispatch,
     Scale,
     Compare,
+    Tenants,
 }
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("limits", Part::Limits),
     ("evaluate", Part::Evaluate),
     ("latency", Part::Latency),
     ("dispatch", Part::Dispatch),
     ("scale", Part::Scale),
     ("compare", Part::Compare),
+    ("tenants", Part::Tenants),
 ];
 
 pub struct Asked {
@@ -32,7 +34,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// As the command line and the environment say; without a part, all but `scale` and `compare`.
+    /// As the command line and the environment say; without a part, all but `scale`, `compare` and `tenants`.
     pub fn read() -> Self {
         let events = std::env::var("STEPUP_BENCH_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
         // Cargo says by `--bench` that it runs a benchmark.
@@ -46,7 +48,7 @@ impl Asked {
                 word => match PARTS.iter().find(|(name, _)| *name == word) {
                     Some((_, part)) => asked.parts.push(*part),
                     None => panic!(
-                        "{word:?} is none of limits, evaluate, latency, dispatch, scale, compare, --json, --write"
+                        "{word:?} is none of limits, evaluate, latency, dispatch, scale, compare, tenants, --json, --write"
                     ),
                 },
             }

@@ -5,6 +5,7 @@
 //! cargo bench --bench whole -- limits evaluate --json speed.json   # some of them, and every figure in a file
 //! cargo bench --bench whole -- scale --write docs/cost.svg         # the cost of an event over events, tenants, customers
 //! STEPUP_BENCH_OTHER=<a build> cargo bench --bench whole -- compare   # this build and another in alternation
+//! STEPUP_BENCH_OTHER=<a build> cargo bench --bench whole -- tenants   # the same with 10 and with 100,000 tenants
 //! ```
 //!
 //! `STEPUP_BENCH_EVENTS` sets how many events (1,000,000), `STEPUP_BENCH_WITH` what else stands in the environment of a
@@ -37,6 +38,7 @@ mod figures;
 mod ground;
 mod latency;
 mod limits;
+mod many_tenants;
 mod memory;
 mod peer;
 mod processes;
@@ -51,6 +53,7 @@ mod window_step;
 use afresh::Afresh;
 use arguments::{Asked, Part};
 use catch_up::CaughtUp;
+use compare::Builds;
 use events::{Bets, Mix};
 use figures::{Figures, Line};
 use ground::Ground;
@@ -91,8 +94,14 @@ fn main() {
     if asked.any(&[Part::Scale]) {
         scale::measure(&ground, asked.events, asked.write.as_deref(), &mut figures);
     }
-    if asked.any(&[Part::Compare]) {
-        compare::measure(&ground, asked.events);
+    if asked.any(&[Part::Compare, Part::Tenants]) {
+        let builds = Builds::named();
+        if asked.any(&[Part::Compare]) {
+            builds.measure(&ground, asked.events);
+        }
+        if asked.any(&[Part::Tenants]) {
+            builds.measure_tenants(&ground, asked.events);
+        }
     }
     verdict::print(&figures);
     if let Some(path) = &asked.json {

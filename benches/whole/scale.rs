@@ -7,12 +7,11 @@ use stepup::roles::report::{Axis, Chart, ChartKind, Scale, Series, Unit, sheet};
 
 use crate::catch_up::{self, CaughtUp, Role};
 use crate::customers::{add, key, record};
-use crate::events::{self, Bets};
 use crate::figures::{Figures, grouped};
 use crate::ground::{CUSTOMERS, Ground, PARTITIONS, TENANTS};
+use crate::many_tenants::ManyTenants;
 use crate::memory;
 use crate::stack::Stack;
-use crate::topic;
 
 const EVENTS: [usize; 4] = [100_000, 300_000, 1_000_000, 3_000_000];
 const TENANTS_OF: [u32; 5] = [10, 100, 1_000, 10_000, 100_000];
@@ -113,29 +112,18 @@ fn series(
 
 fn run(ground: &Ground, case: Case) -> CaughtUp {
     ground.forget();
-    let stack = ground.stack("scale", case.tenants);
-    let began = events::began(case.customers, case.events);
-    // Every tenant comes once before anything is measured, so that its preferences are known by then.
-    let first = (0..case.tenants).map(|tenant| events::bet(u64::from(tenant) | 1 << 40, tenant, tenant, began));
-    let bets = Bets::since(case.tenants, case.customers, began).take(case.events);
-    let written = topic::fill(&ground.brokers(), &stack.topic("activity"), first.chain(bets));
+    let many = ManyTenants::fill(ground, "scale", case.tenants, case.customers, case.events);
     if case.customers >= FILLED_FROM {
-        fill(ground, &stack, case, began);
+        fill(ground, &many.stack, case, many.began);
     }
-    let url = format!("{}/api/v1/kyc/preferences", stack.api());
-    let environment = [
-        ("STEPUP__PREFERENCES__SOURCE", "http"),
-        ("STEPUP__PREFERENCES__URL", url.as_str()),
-        ("STEPUP__PREFERENCES__TTL", "15m"),
-        ("STEPUP__PREFERENCES__LOOKUPS_PER_SECOND", "100000"),
-    ];
+    let environment = many.environment();
     let role = Role {
-        warm_up: case.tenants as usize + case.events / 10,
+        warm_up: many.warm_up,
         environment: &environment,
-        ..Role::new("evaluate", "stepup_events_total", written.events)
+        ..Role::new("evaluate", "stepup_events_total", many.written.events)
     };
     let before = keys(ground);
-    let done = catch_up::run(ground, &stack, &role);
+    let done = catch_up::run(ground, &many.stack, &role);
     // A key of a window that nobody knew would tell that the store was filled under other names than stepup's.
     let more = keys(ground).saturating_sub(before) as f64;
     assert!(case.customers < FILLED_FROM || more <= 1_000.0 + done.commands, "{more} keys more");
