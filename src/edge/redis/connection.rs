@@ -22,9 +22,9 @@ use tokio::time::Instant;
 
 use super::direct::Direct;
 use super::failure::{Failure, spoils_connection, unreadable_file};
-use super::pipelines::load_scripts;
 use super::protocol::Commands;
 use super::replies::{by_node, server_errors};
+use super::scripts::load_scripts;
 use super::{RedisSettings, Servers};
 
 /// The way to Redis, shared by its clones.

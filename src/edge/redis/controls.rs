@@ -4,7 +4,8 @@ use redis::Value;
 
 use super::failure::{Failure, not_understood};
 use super::keys::Keys;
-use super::pipelines::{Answer, SET_CONTROL};
+use super::pipelines::Answer;
+use super::scripts::SET_CONTROL;
 use super::{Operation, RedisStore};
 use crate::domain::control::{Control, OFF_KEPT};
 use crate::edge::controls::{Standing, Switchboard, Written};

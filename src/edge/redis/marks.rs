@@ -6,8 +6,9 @@ use redis::{Cmd, Value};
 
 use super::failure::{Failure, not_understood};
 use super::keys::{Key, Keys};
-use super::pipelines::{Answer, MARK, get};
+use super::pipelines::{Answer, get};
 use super::replies::bytes_or_nil;
+use super::scripts::MARK;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::trigger::Trigger;
 use crate::edge::StoreError;

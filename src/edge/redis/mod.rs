@@ -18,6 +18,7 @@ mod pipelines;
 mod protocol;
 mod quotas;
 mod replies;
+mod scripts;
 mod windows;
 
 use std::fmt;

@@ -5,8 +5,9 @@ use std::io;
 use redis::{Cmd, RedisError, Value};
 
 use super::failure::{Failure, not_understood};
-use super::pipelines::{Answer, NOTE_DOUBT, get};
+use super::pipelines::{Answer, get};
 use super::replies::{bytes_or_nil, text_of};
+use super::scripts::NOTE_DOUBT;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::ids::{CommandId, TenantId};
 use crate::domain::time::Timestamp;

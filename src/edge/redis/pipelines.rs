@@ -1,53 +1,15 @@
 //! The commands of one call, gathered into as few pipelines as the servers allow.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use futures_util::future::try_join_all;
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use super::connection::Connection;
 use super::failure::{Failure, is_missing_script, not_understood};
-use super::keys::Key;
 use super::protocol::{Alike, Commands, Packed};
 use super::replies::server_errors;
-
-/// A script, known to the server by its hash.
-pub(super) struct Script(redis::Script, &'static str);
-
-pub(super) static COMPACT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("windows_compact.lua")));
-pub(super) static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claims.lua")));
-pub(super) static NOTE_DOUBT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("doubt.lua")));
-pub(super) static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mark.lua")));
-pub(super) static SET_CONTROL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("control.lua")));
-
-/// The commands that make every script known to a server.
-pub(super) fn load_scripts() -> [Cmd; 5] {
-    [COMPACT.load(), SETTLE.load(), NOTE_DOUBT.load(), SET_CONTROL.load(), MARK.load()]
-}
-
-impl Script {
-    fn new(source: &'static str) -> Self {
-        Self(redis::Script::new(source), source)
-    }
-
-    /// A call of the script on one key; the arguments are to be added.
-    pub(super) fn on(&self, key: &Key) -> Cmd {
-        self.on_name(&key.name)
-    }
-
-    pub(super) fn on_name(&self, key: &str) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(self.0.get_hash()).arg(1).arg(key);
-        command
-    }
-
-    fn load(&self) -> Cmd {
-        let mut command = redis::cmd("SCRIPT");
-        command.arg("LOAD").arg(self.1);
-        command
-    }
-}
+use super::scripts::load_scripts;
 
 /// Reads a string.
 pub(super) fn get(key: &str) -> Cmd {

@@ -11,9 +11,10 @@ use redis::Value;
 
 use super::failure::Failure;
 use super::keys::window_rest;
-use super::pipelines::{Answer, COMPACT, Pipelines};
+use super::pipelines::{Answer, Pipelines};
 use super::protocol::Alike;
 use super::replies::bytes_or_nil;
+use super::scripts::COMPACT;
 use super::{Operation, RedisStore, ttl_millis};
 use crate::domain::window::Bet;
 use crate::edge::StoreError;
