@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod event;
 pub mod evidence;
 pub mod flood;
+pub mod hashed;
 pub mod hindsight;
 pub mod ids;
 pub mod money;

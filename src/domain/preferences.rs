@@ -3,17 +3,19 @@
 use super::money::Usd;
 use super::trigger::Trigger;
 
-/// The preferences of one tenant, as far as a decision reads them.
+/// The preferences of one tenant, as far as a decision reads them. What bets read comes first, and lies together in memory:
+/// with many tenants, it is memory that their decisions wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct Preferences {
     /// The master switch of event-based verification.
     pub enabled: bool,
-    /// The yes/no triggers that are switched on; an absent trigger is off.
-    pub plain: Vec<Trigger>,
+    pub high_frequency_betting: Option<FrequencyBound>,
+    pub large_bet_placement: Option<AmountBound>,
     pub deposit: Option<AmountBound>,
     pub withdrawal: Option<AmountBound>,
-    pub large_bet_placement: Option<AmountBound>,
-    pub high_frequency_betting: Option<FrequencyBound>,
+    /// The yes/no triggers that are switched on; an absent trigger is off.
+    pub plain: Vec<Trigger>,
     /// The document's `updated_at` as it stands there: its version.
     pub updated_at: Option<String>,
 }

@@ -4,9 +4,9 @@
 //! its first arrival, a redelivery decides as the first delivery did, and what others append later changes nothing.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
+use super::hashed::HashedAlready;
 use super::preferences::FrequencyBound;
 use super::time::Timestamp;
 
@@ -228,39 +228,6 @@ struct Fullest {
 fn whole_minutes(span: i64) -> u32 {
     let minutes = span.div_euclid(60_000) + i64::from(span.rem_euclid(60_000) > 0);
     u32::try_from(minutes.max(1)).unwrap_or(u32::MAX)
-}
-
-/// For keys that are hashes: they need no second hashing, only folding.
-pub type HashedAlready = BuildHasherDefault<Folded>;
-
-/// See [`HashedAlready`].
-#[derive(Debug, Default)]
-pub struct Folded(u64);
-
-impl Hasher for Folded {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "halves of a hash")]
-    fn write_u128(&mut self, number: u128) {
-        self.write_u64((number >> 64) as u64);
-        self.write_u64(number as u64);
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(29) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub mod memory;
 pub mod outcomes;
 pub mod peek;
 pub mod preferences;
-mod prefetch;
+pub mod prefetch;
 pub mod quotas;
 pub mod recording;
 pub mod redis;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::evaluate::Unread;
@@ -18,6 +19,11 @@ use crate::edge::redis::{RedisStore, ServerFacts};
 use crate::edge::tls::reach;
 use crate::health::Dependency;
 use crate::metrics::{HeldReason, Metrics};
+
+/// How often the cache of preferences is measured at the most.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
+/// Between two measurements so many times as long as one takes: then they take a two-hundredth of a core at the most.
+const REST: u32 = 200;
 
 /// Waits for Redis and refuses one that forgets silently. `None`: told to stop meanwhile.
 pub async fn until_redis_is_fit(holder: &Holder, store: &RedisStore) -> anyhow::Result<Option<()>> {
@@ -91,16 +97,16 @@ pub async fn follow_doubts<S: Outcomes>(store: S, preferences: Arc<TenantPrefere
     }
 }
 
-/// Keeps the gauges of the preferences cache.
+/// Keeps the gauges of the preferences cache. It looks at each tenant: with so many that it takes long, it does so less often.
 pub async fn measure_preferences(metrics: Metrics, preferences: Arc<TenantPreferences>, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
+        let began = Instant::now();
         metrics.set_preferences_oldest_age(preferences.oldest_age().unwrap_or_default());
         metrics.set_preferences_cached(preferences.remembered().await);
+        let pause = (began.elapsed() * REST).max(MEASURED_EVERY);
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
     }
 }
 

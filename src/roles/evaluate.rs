@@ -15,7 +15,7 @@ use super::console::Console;
 use super::hold::{Holder, Stopped};
 use super::receipt::{Grounds, Maker, wanted};
 use super::refill::Kept;
-use super::walk::{Arrival, Decisions, Fired, Ledgers, Made, Tested, Unsent, Wanted, Windowed};
+use super::walk::{Arrival, Decisions, Fired, Ledgers, Made, Tested, Unsent, Wanted, Windowed, bring_preferences_near};
 use crate::config::{Evaluate as Settings, Receipts, Topics, Windows as WindowSettings};
 use crate::domain::command::{Command, Terms};
 use crate::domain::decide::Decision;
@@ -321,6 +321,8 @@ impl Recorded {
                 one.event = place;
             }
         }
+        // To let go of a tenant's preferences is to count down there.
+        bring_preferences_near(&self.arrivals);
         retain_kept(&mut self.arrivals, &kept);
         retain_kept(&mut self.records, &kept);
         self.windowed.retain(&kept);

@@ -1,6 +1,7 @@
 //! The walk of one batch from events to decisions, over whatever edges it is given: the live role, a back-test and an
 //! explanation take the same steps, and so cannot disagree.
 
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::domain::trigger::Trigger;
 use crate::domain::window::Reach;
 use crate::edge::StoreError;
 use crate::edge::claims::{Ask, Claims};
+use crate::edge::prefetch::bring_near;
 use crate::edge::quotas::Quotas;
 use crate::wire::window::{bet_id, customer_key};
 
@@ -99,6 +101,14 @@ fn counted(arrival: &Arrival) -> Option<FrequencyBound> {
     arrival.preferences.as_ref()?.frequency()
 }
 
+/// Brings near what is read of the preferences of a batch's events, which lie anywhere in memory: a word from either end of
+/// what bets read.
+pub fn bring_preferences_near(arrivals: &[Arrival]) {
+    const { assert!(offset_of!(Preferences, deposit) <= 64, "there is more than two words bring near") };
+    let known = arrivals.iter().filter_map(|arrival| arrival.preferences.as_ref());
+    bring_near(known.map(|known| Arc::strong_count(known) as u64 + u64::from(known.deposit.is_some())));
+}
+
 /// Where claims are kept: those that count, and those of the triggers that are in shadow.
 #[derive(Debug, Clone)]
 pub struct Ledgers<C> {
@@ -122,6 +132,7 @@ pub async fn decide<C: Claims + Quotas>(
         tested.reserve_exact(all);
     }
     let mut candidates = Vec::new();
+    bring_preferences_near(arrivals);
     for (event, arrival) in arrivals.iter().enumerate() {
         let known = arrival.preferences.as_deref().map_or(Known::NoTenant, Known::Preferences);
         for trigger in tests(arrival).iter().copied() {

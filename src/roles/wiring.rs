@@ -282,8 +282,8 @@ impl preferences::CredentialStore for Bearer {
 struct Lookups(Metrics);
 
 impl preferences::Observer for Lookups {
-    fn hit(&self) {
-        self.0.preferences_lookups(LookupResult::Hit, 1);
+    fn hits(&self, times: u64) {
+        self.0.preferences_lookups(LookupResult::Hit, times);
     }
 
     fn miss(&self) {

@@ -4,7 +4,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::{Bet, Fullest, HashedAlready, Reach, Timeliness, WindowRule};
+use super::{Bet, Fullest, Reach, Timeliness, WindowRule};
+use crate::domain::hashed::HashedAlready;
 use crate::domain::time::Timestamp;
 
 /// The bets kept of one customer, sorted by time and then by arrival. One window goes by one rule for all its life, of

@@ -61,8 +61,9 @@ struct Ticket {
     landed: watch::Receiver<()>,
 }
 
+/// Small, for a batch may have as many as events.
 enum Begun {
-    Done(Result<Lookup, Unavailable>),
+    Done(Result<Lookup, Box<Unavailable>>),
     Waiting(Ticket),
 }
 
@@ -88,36 +89,43 @@ impl<S: PreferencesSource> PreferencesCache<S> {
     }
 
     /// What is known of the tenant. Waits only where there is no fresh copy, and then for one answer of the source.
-    pub async fn of(&self, tenant: &TenantId) -> Result<Lookup, Unavailable> {
-        let near = self.inner.near.of(tenant, Instant::now());
-        let begun = self.inner.begin(tenant, near).await;
+    pub async fn of(&self, tenant: &TenantId) -> Result<Lookup, Box<Unavailable>> {
+        if let Some(known) = self.inner.near.of(tenant, Instant::now()) {
+            self.inner.observer.hits(1);
+            return Ok(Lookup::Known(known));
+        }
+        let begun = self.inner.begin(tenant).await;
         self.inner.answer(tenant, begun).await
     }
 
     /// What is known of each of the tenants, in their order. Those that must be waited for are read side by side; the
     /// first that is unavailable makes the whole unavailable.
-    pub async fn of_all(&self, tenants: &[TenantId]) -> Result<Vec<Lookup>, Unavailable> {
+    pub async fn of_all(&self, tenants: &[TenantId]) -> Result<Vec<Lookup>, Box<Unavailable>> {
         let mut lookups = Vec::with_capacity(tenants.len());
-        for (tenant, begun) in self.begin_all(tenants).await {
+        for (tenant, begun) in tenants.iter().zip(self.begin_all(tenants).await) {
             lookups.push(self.inner.answer(tenant, begun).await?);
         }
         Ok(lookups)
     }
 
     /// What is known of each of the tenants, in their order, whichever of them are unavailable.
-    pub async fn each(&self, tenants: &[TenantId]) -> Vec<Result<Lookup, Unavailable>> {
+    pub async fn each(&self, tenants: &[TenantId]) -> Vec<Result<Lookup, Box<Unavailable>>> {
         let mut lookups = Vec::with_capacity(tenants.len());
-        for (tenant, begun) in self.begin_all(tenants).await {
+        for (tenant, begun) in tenants.iter().zip(self.begin_all(tenants).await) {
             lookups.push(self.inner.answer(tenant, begun).await);
         }
         lookups
     }
 
-    async fn begin_all<'a>(&self, tenants: &'a [TenantId]) -> Vec<(&'a TenantId, Begun)> {
+    async fn begin_all(&self, tenants: &[TenantId]) -> Vec<Begun> {
         let near = self.inner.near.of_all(tenants, Instant::now());
+        self.inner.observer.hits(near.iter().flatten().count() as u64);
         let mut begun = Vec::with_capacity(tenants.len());
         for (tenant, near) in tenants.iter().zip(near) {
-            begun.push((tenant, self.inner.begin(tenant, near).await));
+            begun.push(match near {
+                Some(known) => Begun::Done(Ok(Lookup::Known(known))),
+                None => self.inner.begin(tenant).await,
+            });
         }
         begun
     }
@@ -170,11 +178,7 @@ impl<S: PreferencesSource> PreferencesCache<S> {
 }
 
 impl<S: PreferencesSource> Inner<S> {
-    async fn begin(self: &Arc<Self>, tenant: &TenantId, near: Option<Arc<Preferences>>) -> Begun {
-        if let Some(known) = near {
-            self.observer.hit();
-            return Begun::Done(Ok(Lookup::Known(known)));
-        }
+    async fn begin(self: &Arc<Self>, tenant: &TenantId) -> Begun {
         let slot = self.slot(tenant).await;
         loop {
             match self.judge(tenant, &slot) {
@@ -182,7 +186,7 @@ impl<S: PreferencesSource> Inner<S> {
                     if read_again {
                         self.board(tenant, &slot);
                     }
-                    self.observer.hit();
+                    self.observer.hits(1);
                     return Begun::Done(Ok(self.tell(told)));
                 }
                 Judgment::Hold(held) => {
@@ -207,23 +211,23 @@ impl<S: PreferencesSource> Inner<S> {
         judgment
     }
 
-    async fn answer(&self, tenant: &TenantId, begun: Begun) -> Result<Lookup, Unavailable> {
+    async fn answer(&self, tenant: &TenantId, begun: Begun) -> Result<Lookup, Box<Unavailable>> {
         match begun {
             Begun::Done(answer) => answer,
             Begun::Waiting(ticket) => self.finish(tenant, ticket).await,
         }
     }
 
-    async fn finish(&self, tenant: &TenantId, mut ticket: Ticket) -> Result<Lookup, Unavailable> {
+    async fn finish(&self, tenant: &TenantId, mut ticket: Ticket) -> Result<Lookup, Box<Unavailable>> {
         // The sender stands in the slot that the ticket holds, so this ends only when the reading has.
         let _landed = ticket.landed.changed().await;
         let told = lock(&ticket.slot.state).after_reading(Instant::now(), &self.settings);
         told.map(|told| self.tell(told)).map_err(|held| self.unavailable(tenant, held))
     }
 
-    fn unavailable(&self, tenant: &TenantId, held: Held) -> Unavailable {
+    fn unavailable(&self, tenant: &TenantId, held: Held) -> Box<Unavailable> {
         let since = lock(&self.outage).since().map_or(held.since, |since| since.min(held.since));
-        Unavailable { tenant: tenant.clone(), reason: held.reason, since }
+        Box::new(Unavailable { tenant: tenant.clone(), reason: held.reason, since })
     }
 
     fn tell(&self, told: Told) -> Lookup {

@@ -67,8 +67,8 @@ struct Counts {
 }
 
 impl Observer for Counts {
-    fn hit(&self) {
-        self.hits.fetch_add(1, Ordering::Relaxed);
+    fn hits(&self, times: u64) {
+        self.hits.fetch_add(times as usize, Ordering::Relaxed);
     }
     fn miss(&self) {
         self.misses.fetch_add(1, Ordering::Relaxed);
@@ -107,7 +107,7 @@ fn fetched(name: &str) -> Fetched {
 }
 
 /// What a look-up was told, in short.
-fn short(answer: Result<Lookup, Unavailable>) -> String {
+fn short(answer: Result<Lookup, Box<Unavailable>>) -> String {
     match answer {
         Ok(Lookup::Known(preferences)) => preferences.updated_at.clone().unwrap(),
         Ok(Lookup::NoTenant) => "none".to_owned(),
@@ -310,7 +310,7 @@ async fn one_unavailable_tenant_makes_the_batch_unavailable() {
     source.answer("lost", "away");
     let cache = PreferencesCache::new(source, SETTINGS, Arc::new(Unobserved));
     let error = cache.of_all(&[tenant("acme"), tenant("lost"), tenant("acme")]).await.unwrap_err();
-    assert_eq!(error, Unavailable { tenant: tenant("lost"), reason: "away".to_owned(), since: Instant::now() });
+    assert_eq!(*error, Unavailable { tenant: tenant("lost"), reason: "away".to_owned(), since: Instant::now() });
     let known = cache.of_all(&[tenant("acme"), tenant("none")]).await.unwrap();
     assert_eq!(known, [Lookup::Known(Arc::new(version("v1"))), Lookup::NoTenant]);
 }

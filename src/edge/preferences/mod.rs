@@ -69,8 +69,8 @@ pub struct Settings {
 
 /// What is told of look-ups, for metrics. Each method does nothing unless it is overridden.
 pub trait Observer: Send + Sync + 'static {
-    /// A look-up was answered from memory.
-    fn hit(&self) {}
+    /// Some look-ups were answered from memory.
+    fn hits(&self, _times: u64) {}
     /// A look-up had to wait for the source, or was refused an answer.
     fn miss(&self) {}
     /// The source answered: `document`, `not_found`, `unreadable`, `refused`, `no_credential` or `away`.

@@ -5,7 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::domain::window::HashedAlready;
+use crate::domain::hashed::HashedAlready;
 use crate::edge::kafka::consumer::{Progress, Settled};
 use crate::edge::kafka::records::Position;
 use crate::edge::windows::Compaction;

@@ -38,6 +38,9 @@ impl Unread {
     }
 }
 
+/// What is known of a tenant, if anything can be said of it.
+type Answer = Result<Lookup, Box<Unavailable>>;
+
 impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, C, K, S> {
     /// Gives every arrival its tenant's preferences; takes out those whose tenant's are of no use.
     pub(super) async fn look_up(&self, recorded: &mut Recorded) -> Result<(), Stopped> {
@@ -67,12 +70,12 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     }
 
     /// What is known of each tenant. An error while one is waited for; those that are given up are none.
-    async fn read(&self, tenants: &[TenantId]) -> Result<Vec<Result<Lookup, Unavailable>>, Unavailable> {
+    async fn read(&self, tenants: &[TenantId]) -> Result<Vec<Answer>, Box<Unavailable>> {
         let OnUnavailable::DeadLetter { after } = self.holder.terms() else {
             return Ok(self.preferences.of_all(tenants).await?.into_iter().map(Ok).collect());
         };
         let known = self.preferences.each(tenants).await;
-        let waited_for = |answer: &&Result<_, Unavailable>| answer.as_ref().is_err_and(|it| it.since.elapsed() < after);
+        let waited_for = |answer: &&Answer| answer.as_ref().is_err_and(|it| it.since.elapsed() < after);
         match known.iter().find(waited_for) {
             Some(Err(unavailable)) => Err(unavailable.clone()),
             Some(Ok(_)) | None => Ok(known),
@@ -80,7 +83,7 @@ impl<W: Windows, C: Claims + Quotas, K: Sink, S: PreferencesSource> Evaluate<W, 
     }
 
     /// Says which preferences are given up, or that those that were are there again.
-    fn tell_preferences(&self, tenants: &[TenantId], known: &[Result<Lookup, Unavailable>]) {
+    fn tell_preferences(&self, tenants: &[TenantId], known: &[Answer]) {
         let lost = known.iter().find_map(|answer| answer.as_ref().err());
         if let Some(unavailable) = lost {
             self.unread.set(Some(unavailable.tenant.clone()));

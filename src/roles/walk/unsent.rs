@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::domain::event::Event;
+use crate::domain::hashed::HashedAlready;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
-use crate::domain::window::HashedAlready;
 use crate::wire::window::customer_key;
 
 /// A customer, by its hash, and a trigger.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use smallvec::SmallVec;
 
-use super::{Arrival, counted};
+use super::{Arrival, bring_preferences_near, counted};
 use crate::config::Windows as WindowSettings;
+use crate::domain::hashed::HashedAlready;
 use crate::domain::preferences::FrequencyBound;
-use crate::domain::window::{self, Bet, HashedAlready, Judged, Reach, Timeliness, WindowRule};
+use crate::domain::window::{self, Bet, Judged, Reach, Timeliness, WindowRule};
 use crate::edge::StoreError;
 use crate::edge::kafka::records::retain_kept;
 use crate::edge::windows::{Compaction, CustomerBets, Logs, Windows};
@@ -168,6 +169,7 @@ impl Bets {
     pub fn of(arrivals: &[Arrival], settings: &WindowSettings, outlive: Duration) -> Self {
         let mut shares = std::array::from_fn(|_| Share::with_room(arrivals.len() / SHARES));
         let mut known = HashMap::with_capacity_and_hasher(arrivals.len(), HashedAlready::default());
+        bring_preferences_near(arrivals);
         for (place, arrival) in arrivals.iter().enumerate() {
             let Some(bound) = counted(arrival) else { continue };
             let event = &arrival.event;
