@@ -116,8 +116,11 @@ impl Keys {
     }
 }
 
+/// Bytes of a customer's log's name from the bucket on.
+pub(super) const WINDOW_REST: usize = 26;
+
 /// The name of a customer's log from the bucket on: see [`Keys::windows_begin`].
-pub(super) fn window_rest(hash: u128) -> [u8; 26] {
+pub(super) fn window_rest(hash: u128) -> [u8; WINDOW_REST] {
     let mut rest = *b"00}:0000000000000000000000";
     rest[..2].copy_from_slice(&hex(bucket(hash)));
     rest[4..].copy_from_slice(&base64(hash));

@@ -10,7 +10,7 @@ use futures_util::future::join;
 use redis::Value;
 
 use super::failure::Failure;
-use super::keys::window_rest;
+use super::keys::{WINDOW_REST, window_rest};
 use super::pipelines::{Answer, Pipelines};
 use super::protocol::Alike;
 use super::replies::bytes_or_nil;
@@ -33,6 +33,9 @@ use grown::Grown;
 
 /// Bytes that are remembered of windows at the most.
 pub(super) const MEMORY: usize = copies::MEMORY + expiries::MEMORY;
+
+/// Commands on customers' logs.
+type WindowCommands = Alike<WINDOW_REST>;
 
 const RECORD: Operation = Operation { name: "record", action: "record bets in their windows" };
 
@@ -91,7 +94,8 @@ impl RedisStore {
     /// A connection cut between the two commands can leave a new log without a time to live. The batch is then recorded
     /// again, and that sets it.
     fn add_bets(&self, pipelines: &mut Pipelines, batch: &[CustomerBets], expiring: &[Expiring], logs: &mut Grown) {
-        let (appends, mut records) = (Alike::new("APPEND", self.keys.windows_begin()), Vec::new());
+        let (appends, ends) = (WindowCommands::new("APPEND", self.keys.windows_begin()), self.ends());
+        let mut records = Vec::new();
         let mut expiring = expiring.iter().peekable();
         for (place, bets) in batch.iter().enumerate() {
             if !bets.bets.is_empty() {
@@ -102,32 +106,35 @@ impl RedisStore {
                 pipelines.add_alike(bucket, &appends, &rest, &records, Answer::Wanted(place));
             }
             if expiring.next_if(|one| one.place == place).is_some() {
-                self.add_end(pipelines, bets);
+                add_end(pipelines, &ends, bets);
             }
         }
     }
 
-    fn add_end(&self, pipelines: &mut Pipelines, bets: &CustomerBets) {
-        let key = self.keys.window_of(bets.key);
-        let mut expire = redis::Cmd::with_capacity(3, 20 + key.name.len());
-        expire.arg("PEXPIRE").arg(&key.name).arg(ttl_millis(longer(bets.ttl)));
-        pipelines.add(key.bucket, expire, Answer::Checked);
+    /// Commands that give windows a time to live.
+    fn ends(&self) -> WindowCommands {
+        WindowCommands::new("PEXPIRE", self.keys.windows_begin())
     }
 
     /// A log that is as long as what was appended to it is new: whoever deleted it took its time to live with it.
     fn new_without_end(&self, batch: &[CustomerBets], lengths: &[Value], expiring: &[Expiring]) -> Pipelines {
         let mut given = expiring.iter().peekable();
-        let mut pipelines = self.pipelines();
+        let (mut pipelines, ends) = (self.pipelines(), self.ends());
         for (place, (bets, length)) in batch.iter().zip(lengths).enumerate() {
             let has_one = given.next_if(|one| one.place == place).is_some();
             let appended = bets.bets.len() * BET_BYTES;
             if !has_one && appended > 0 && *length == Value::Int(i64::try_from(appended).unwrap_or(i64::MAX)) {
                 self.expiries.forget(bets.key);
-                self.add_end(&mut pipelines, bets);
+                add_end(&mut pipelines, &ends, bets);
             }
         }
         pipelines
     }
+}
+
+fn add_end(pipelines: &mut Pipelines, ends: &WindowCommands, bets: &CustomerBets) {
+    let ttl = ttl_millis(longer(bets.ttl)).to_string();
+    pipelines.add_alike(bucket(bets.key), ends, &window_rest(bets.key), ttl.as_bytes(), Answer::Checked);
 }
 
 /// Longer than is needed, so that it need not be refreshed with every bet.
