@@ -12,21 +12,22 @@ use crate::stack::Stack;
 pub struct Afresh<'a> {
     ground: &'a Ground,
     stack: &'a Stack,
-    events: usize,
-    warm_up: usize,
+    role: Role<'a>,
     environment: Vec<(&'a str, &'a str)>,
     runs: Cell<usize>,
 }
 
 impl<'a> Afresh<'a> {
     pub fn new(ground: &'a Ground, stack: &'a Stack, events: usize) -> Self {
-        Self { ground, stack, events, warm_up: events / 10, environment: Vec::new(), runs: Cell::new(0) }
+        let role = Role::new("evaluate", "stepup_events_total", events);
+        Self { ground, stack, role, environment: Vec::new(), runs: Cell::new(0) }
     }
 
     /// The same for the bets of many tenants.
     pub fn of_tenants(ground: &'a Ground, many: &'a ManyTenants) -> Self {
-        let environment = many.environment().to_vec();
-        Self { warm_up: many.warm_up, environment, ..Self::new(ground, &many.stack, many.written.events) }
+        let usual = Self::new(ground, &many.stack, many.written.events);
+        let role = Role { warm_up: many.warm_up, ..usual.role };
+        Self { role, environment: many.environment().to_vec(), ..usual }
     }
 
     /// Has evaluate of this build or another work through it, with an empty Redis and as a group of its own.
@@ -38,12 +39,6 @@ impl<'a> Afresh<'a> {
         create_topic(&self.ground.brokers(), &commands, PARTITIONS);
         let own = [("STEPUP__KAFKA__GROUP_ID", group.as_str()), ("STEPUP__KAFKA__TOPICS__COMMANDS", commands.as_str())];
         let environment: Vec<_> = self.environment.iter().copied().chain(own).collect();
-        let role = Role {
-            program,
-            environment: &environment,
-            warm_up: self.warm_up,
-            ..Role::new("evaluate", "stepup_events_total", self.events)
-        };
-        catch_up::run(self.ground, self.stack, &role)
+        catch_up::run(self.ground, self.stack, &Role { program, environment: &environment, ..self.role })
     }
 }

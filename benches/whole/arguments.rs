@@ -47,9 +47,7 @@ impl Asked {
                 "--write" => asked.write = words.next().map(PathBuf::from),
                 word => match PARTS.iter().find(|(name, _)| *name == word) {
                     Some((_, part)) => asked.parts.push(*part),
-                    None => panic!(
-                        "{word:?} is none of limits, evaluate, latency, dispatch, scale, compare, tenants, --json, --write"
-                    ),
+                    None => panic!("{word:?} is none of {}, --json, --write", PARTS.map(|(name, _)| name).join(", ")),
                 },
             }
         }

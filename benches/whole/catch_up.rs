@@ -13,6 +13,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const PAUSE_A_RECORD: Duration = Duration::from_nanos(200);
 
 /// What runs, and what it counts when it is done with a record.
+#[derive(Clone, Copy)]
 pub struct Role<'a> {
     /// The build that is measured.
     pub program: &'a str,

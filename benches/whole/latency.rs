@@ -15,6 +15,7 @@ use rdkafka::message::Message as _;
 use crate::figures::{Figures, grouped};
 use crate::ground::Ground;
 use crate::sender::{self, Acknowledged, Sent};
+use crate::services::passes;
 use crate::topic;
 
 /// What goes by before anything is measured, and how long it is measured.
@@ -86,7 +87,8 @@ fn listen(commands: &BaseConsumer, acknowledged: &Acknowledged, first: u64, done
     let mut heard =
         Heard { since_append: histogram(), since_acknowledged: histogram(), commands: 0, began: now, last: now };
     while heard.commands < acknowledged.wanted() && !(done.load(Ordering::Acquire) && heard.last.elapsed() > PATIENCE) {
-        let Some(message) = commands.poll(Duration::from_millis(100)) else { continue };
+        let read = commands.poll(Duration::from_millis(100));
+        let Some(message) = read.filter(|read| !read.as_ref().is_err_and(passes)) else { continue };
         let (now, wall) = (Instant::now(), sender::wall_micros());
         heard.last = now;
         let message = message.expect("the commands can be read");

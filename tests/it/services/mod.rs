@@ -19,7 +19,7 @@ pub use self::process::StepupProcess;
 pub use self::redis::{RedisServer, redis_url};
 pub use self::tls::{Authority, Identity, TlsFront, Valid};
 pub use self::topics::{
-    Record, add_partitions, create_topic, create_topic_with, delete_records, delete_topic, produce,
+    Record, add_partitions, create_topic, create_topic_with, delete_records, delete_topic, passes, produce,
     produce_in_transactions, produce_to, read_all,
 };
 

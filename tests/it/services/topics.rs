@@ -155,7 +155,6 @@ fn send<'a>(
 
 /// Reads everything that stands on a topic now, partition by partition. Of a transaction only what is committed counts.
 pub fn read_all(brokers: &str, topic: &str) -> Vec<Record> {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
     let consumer: BaseConsumer = config(brokers)
         .set("group.id", "unused")
         .set("enable.auto.commit", "false")
@@ -172,8 +171,7 @@ pub fn read_all(brokers: &str, topic: &str) -> Vec<Record> {
         match consumer.poll(Duration::from_millis(100)) {
             None => {}
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ends.remove(&partition)),
-            // A connection that was idle or slow went; the client makes another, and patience is what bounds that.
-            Some(Err(KafkaError::MessageConsumption(AllBrokersDown | BrokerTransportFailure))) => {}
+            Some(Err(error)) if passes(&error) => {}
             Some(Err(error)) => panic!("{topic} cannot be read: {error}"),
             Some(Ok(message)) => {
                 if let Some(end) = ends.get(&message.partition()).copied() {
@@ -189,6 +187,12 @@ pub fn read_all(brokers: &str, topic: &str) -> Vec<Record> {
     }
     records.sort_by_key(|record| (record.partition, record.offset));
     records
+}
+
+/// Whether a reader only hears that connections went: the client makes others, which the reader's patience bounds.
+pub fn passes(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
+    matches!(error, KafkaError::MessageConsumption(AllBrokersDown | BrokerTransportFailure))
 }
 
 /// Assigns every partition that holds something, and gives back their end offsets.
