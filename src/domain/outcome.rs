@@ -37,6 +37,21 @@ impl RejectCode {
         Self::Expired,
     ];
 
+    /// Whether it depends on what the clock, the preferences or the store said at the time: the same record may fare
+    /// otherwise later.
+    pub fn is_by_the_clock(self) -> bool {
+        match self {
+            Self::TimestampInFuture | Self::PreferencesUnavailable | Self::StoreUnavailable => true,
+            Self::TooLarge
+            | Self::InvalidJson
+            | Self::MissingField
+            | Self::InvalidField
+            | Self::UnknownCurrency
+            | Self::Rejected
+            | Self::Expired => false,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",

@@ -67,7 +67,7 @@ impl Auditor {
             }
             Entry::Occupied(first) => first.get().clone(),
         };
-        let by_the_clock = is_by_the_clock(first.code) && is_by_the_clock(letter.code);
+        let by_the_clock = first.code.is_by_the_clock() && letter.code.is_by_the_clock();
         let same = first.stage == letter.stage && first.payload == letter.payload && first.key == letter.key;
         if same && (first.code == letter.code || by_the_clock) {
             return self.findings.count(Counted::RepeatedRecords);
@@ -238,20 +238,6 @@ impl Auditor {
 enum Where {
     Commands,
     Shadow,
-}
-
-/// Whether a code depends on what the clock or the preferences said at the time.
-pub(super) fn is_by_the_clock(code: RejectCode) -> bool {
-    match code {
-        RejectCode::TimestampInFuture | RejectCode::PreferencesUnavailable | RejectCode::StoreUnavailable => true,
-        RejectCode::TooLarge
-        | RejectCode::InvalidJson
-        | RejectCode::MissingField
-        | RejectCode::InvalidField
-        | RejectCode::UnknownCurrency
-        | RejectCode::Rejected
-        | RejectCode::Expired => false,
-    }
 }
 
 pub(super) fn check_of(stage: Stage) -> Check {

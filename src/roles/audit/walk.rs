@@ -1,7 +1,6 @@
 //! What went in, record by record: what of it had to be given up, and what was.
 
 use super::auditor::{Auditor, written_at};
-use super::effects::is_by_the_clock;
 use super::findings::{Check, Counted};
 use super::ledger::{Id, Issued};
 use super::names::At;
@@ -125,7 +124,7 @@ impl Auditor {
         // It was evaluated after it was written, and before its dead letter was.
         let limit = self.terms.evaluate.max_clock_skew;
         let is_future = case.event.occurred_at > written_at.min(case.written_at.plus(limit));
-        if !is_by_the_clock(code) || (code == RejectCode::TimestampInFuture && !is_future) {
+        if !code.is_by_the_clock() || (code == RejectCode::TimestampInFuture && !is_future) {
             let what = format!("an event that can be processed stands in the dead letters as {}", code.name());
             self.letter_violation(what, case.at, of, id);
         } else {

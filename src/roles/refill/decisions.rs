@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::reading::{Step, committed, read};
+use super::reading::{Payload, committed, given_up, payloads};
 use super::{Course, Fill};
 use crate::config::{Evaluate, Topics, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimRequest, Intent};
 use crate::domain::decide::AgeLimit;
 use crate::domain::event::{Activity, Event};
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{Source, TenantId};
+use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::edge::claims::{Ask, Claims};
 use crate::edge::clock;
@@ -81,7 +82,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
 
     async fn take_claims(&self, claims: &S, topic: &str, course: &Course<'_>, mut records: u64) -> anyhow::Result<u64> {
         let since = clock::now().minus(self.claims_count_for());
-        let mut steps = read(self.connection.clone(), topic.to_owned(), since, None);
+        let mut steps = payloads(self.connection.clone(), topic.to_owned(), since, None);
         let mut seen = HashSet::new();
         while let Some(step) = steps.recv().await {
             let asks: Vec<Ask> = step?.iter().filter_map(|(_, payload)| self.ask(payload)).collect();
@@ -130,12 +131,13 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
             return Ok(records);
         }
         let since = clock::now().minus(self.window_settings.refill);
-        let mut steps = read(self.connection.clone(), topic.to_owned(), since, Some(to));
+        let given_up = self.given_up(since, course, records).await?;
+        let mut steps = payloads(self.connection.clone(), topic.to_owned(), since, Some(to));
         let mut due: Vec<Compaction> = Vec::new();
         while let Some(step) = steps.recv().await {
             let step = step?;
             records += step.len() as u64;
-            let arrivals = self.arrivals(&step, course).await?;
+            let arrivals = self.arrivals(&step, &given_up, course).await?;
             let (settings, outlive) = (&self.window_settings, self.window_settings.outage_budget);
             let customers = arrivals.iter().map(|one| customer_key(&one.event.tenant, &one.event.customer));
             let new: Vec<u128> = customers.filter(|customer| seen.insert(half(*customer))).collect();
@@ -148,14 +150,37 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
         Ok(records)
     }
 
-    /// The bets among the records, with the preferences of their tenants.
-    async fn arrivals(&self, step: &Step, course: &Course<'_>) -> anyhow::Result<Vec<Arrival>> {
+    /// The records that were given up, though they might be taken now: no window ever had them. Each has its dead letter
+    /// from before it was committed on.
+    async fn given_up(&self, since: Timestamp, course: &Course<'_>, records: u64) -> anyhow::Result<HashSet<Source>> {
+        let since = since.minus(self.settings.max_clock_skew);
+        let mut steps = given_up(self.connection.clone(), self.topics.dead_letters.clone(), since);
+        let mut all = HashSet::new();
+        while let Some(step) = steps.recv().await {
+            all.extend(step?);
+            course.goes_on(records).await?;
+        }
+        Ok(all)
+    }
+
+    /// The bets among the records that windows had, with the preferences of their tenants. One that is too far ahead even
+    /// now was so whenever it was read.
+    async fn arrivals(
+        &self,
+        step: &[Payload],
+        given_up: &HashSet<Source>,
+        course: &Course<'_>,
+    ) -> anyhow::Result<Vec<Arrival>> {
+        let newest = clock::now().plus(self.settings.max_clock_skew);
         let bet = |payload: &[u8]| match event::decode(Some(payload), &self.settings.rates) {
             Decoded::Event(event) if matches!(event.activity, Activity::Bet(_)) => Some(event),
             Decoded::Event(_) | Decoded::UnknownType { .. } | Decoded::Rejected { .. } => None,
         };
-        let bets: Vec<(Event, u32)> =
-            step.iter().filter_map(|(source, payload)| Some((bet(payload)?, window::arrival(source)))).collect();
+        let taken = step.iter().filter(|(source, _)| !given_up.contains(source));
+        let bets: Vec<(Event, u32)> = taken
+            .filter_map(|(source, payload)| Some((bet(payload)?, window::arrival(source))))
+            .filter(|(event, _)| event.occurred_at <= newest)
+            .collect();
         let tenants: BTreeSet<&TenantId> = bets.iter().map(|(event, _)| &event.tenant).collect();
         let tenants: Vec<TenantId> = tenants.into_iter().cloned().collect();
         let known = loop {

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use futures_util::{TryStreamExt as _, stream};
 
-use super::reading::{committed, read};
+use super::reading::{committed, payloads};
 use super::{Course, Fill};
 use crate::edge::clock;
 use crate::edge::kafka::Connection;
@@ -28,7 +28,7 @@ impl<S: Outcomes> Fill for FixedOutcomes<S> {
         let done = committed(&self.connection, &self.group, &self.commands).await?;
         course.settle(done.values().any(|position| *position > 0)).await?;
         let since = clock::now().minus(KEPT_FOR);
-        let mut steps = read(self.connection.clone(), self.outcomes.clone(), since, None);
+        let mut steps = payloads(self.connection.clone(), self.outcomes.clone(), since, None);
         let mut records = 0;
         while let Some(step) = steps.recv().await {
             let step = step?;
