@@ -23,6 +23,7 @@ async fn what_no_replica_has_does_not_count_where_one_is_waited_for() {
     settings.wait_replicas = 1;
     let store = RedisStore::new(settings);
     let (batch, asks) = ([of("ann", [1, 2])], [ask("ann", 1, 0, Take)]);
+    let many: Vec<_> = (1..=6).map(|event| ask(&format!("bob-{event}"), event, 0, Take)).collect();
     assert!(waits(store.logs(&batch, &[]).await), "there is none yet");
 
     let replica = Process::start(&["--replicaof", "127.0.0.1", &port]);
@@ -32,6 +33,9 @@ async fn what_no_replica_has_does_not_count_where_one_is_waited_for() {
     replica.signal("-STOP");
     assert!(waits(store.logs(&batch, &[]).await));
     assert!(waits(store.settle(&asks).await));
+    for again in ["asked", "asked again, when the primary has them"] {
+        assert!(waits(store.settle(&many).await), "{again}");
+    }
     assert!(waits(store.fix(command(1), b"first").await));
     assert_eq!(store.fixed(&[command(1)]).await.unwrap(), [Some(b"first".to_vec())], "reading waits for nobody");
     replica.signal("-CONT");
@@ -40,5 +44,6 @@ async fn what_no_replica_has_does_not_count_where_one_is_waited_for() {
         [ClaimAnswer::Held],
         "the same step again does no harm"
     );
+    assert_eq!(once_up(async || store.settle(&many).await).await, [ClaimAnswer::Held; 6]);
     assert_eq!(once_up(async || store.fix(command(1), b"second").await).await, b"first");
 }

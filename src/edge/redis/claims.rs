@@ -77,7 +77,8 @@ impl RedisStore {
     ) -> Result<Vec<Option<ClaimAnswer>>, StoreError> {
         let mut pipelines = self.pipelines();
         let reads = pipelines.add_reads(keys.iter().map(|key| (key.bucket, key.name.as_str())), 0);
-        let found = self.call(CLAIM, pipelines).await?;
+        // Where a replica is waited for, what is found counts once it has it: a claim may have been taken in vain before.
+        let found = self.write(CLAIM, pipelines).await?;
         let mut claims: Vec<Option<Vec<Claim>>> = vec![None; keys.len()];
         for (place, found) in read_places(&reads, found).map_err(|failure| failure.into_store_error(CLAIM.action))? {
             claims[place] = Some(claims_of(found).map_err(|failure| failure.into_store_error(CLAIM.action))?);
