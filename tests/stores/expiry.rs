@@ -28,6 +28,20 @@ async fn a_window_outlives_its_last_bet_by_what_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_window_that_ended_and_was_begun_anew_elsewhere_is_not_taken_for_the_one_that_was_known() {
+    let server = Redis::shared();
+    let (one, other) = (server.store("x"), server.store("x"));
+    let short = |number| CustomerBets { ttl: Duration::from_millis(40), ..of("a", [number]) };
+    one.logs(&[short(1)], &[]).await.unwrap();
+    while !server.keys("x").await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    other.logs(&[of("a", [2])], &[]).await.unwrap();
+    // It is as long as the one before would be now.
+    assert_eq!(one.logs(&[short(3)], &[]).await.unwrap(), [bets([2, 3])]);
+}
+
+#[tokio::test]
 async fn a_window_that_somebody_deleted_does_not_come_back_for_ever() {
     let server = Redis::shared();
     let store = server.store("x");

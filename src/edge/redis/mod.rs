@@ -125,7 +125,12 @@ pub struct RedisStore {
 impl Scoped for RedisStore {
     fn scoped(&self, scope: Scope) -> Self {
         let keys = Arc::new(Keys::new(&self.prefix, scope));
-        Self { keys, expiries: Arc::new(windows::Expiries::new()), copies: Arc::default(), ..self.clone() }
+        Self {
+            keys,
+            expiries: Arc::new(windows::Expiries::new()),
+            copies: Arc::new(windows::Copies::new()),
+            ..self.clone()
+        }
     }
 
     fn beside(&self) -> Self {
@@ -161,7 +166,7 @@ impl RedisStore {
             keys,
             observe: Arc::new(|_, _| {}),
             expiries: Arc::new(windows::Expiries::new()),
-            copies: Arc::default(),
+            copies: Arc::new(windows::Copies::new()),
             watch: None,
         }
     }

@@ -45,7 +45,7 @@ impl Windows for RedisStore {
         let expiring = self.expiries.due(batch);
         let mut pipelines = self.pipelines_for(compactions.len() + batch.len() + expiring.len() + 2);
         self.add_compactions(&mut pipelines, compactions);
-        let mut logs = Grown::of(batch, &mut self.copies.of(era));
+        let mut logs = Grown::of(batch, &expiring, &mut self.copies.of(era));
         self.add_bets(&mut pipelines, batch, &expiring, &mut logs);
         let reads = logs.read_unknown(batch, &self.keys, &mut pipelines, batch.len());
         // The bets are read while the server is at work.

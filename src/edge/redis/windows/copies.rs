@@ -2,9 +2,14 @@
 //!
 //! A log only grows, and `APPEND` answers how long it has become: where that is the copy's length and what was appended to
 //! it, nobody else has written there, and the log need not be read. Whoever rewrites a log changes its generation with it,
-//! which its length tells, so that it cannot grow back to a length that is known. A copy that is forgotten costs one read.
+//! which its length tells, so that it cannot grow back to a length that is known: not within the eighteen generations that
+//! there are. A log that ended or was deleted begins anew, though, and may be brought to that length by others. So a copy is
+//! believed only for some minutes, and not where its key may have ended. One that is forgotten costs one read.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::neighbours::neighbours;
 use crate::edge::marks::Era;
@@ -20,12 +25,19 @@ const ROOM: usize = 3 * BET_BYTES;
 /// A longer log is read whenever it is needed.
 const LONGEST: usize = 8 * 1024;
 
+/// A copy that was kept longer ago is not believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(5 * 60);
+/// Ages of copies are told in steps of so many milliseconds: about one batch.
+const TICK: u128 = 4;
+
 /// Bytes that the copies take at the most.
 pub(in super::super) const MEMORY: usize = BYTES + PLACES * size_of::<Place>();
 
 /// Clones of a store share it.
-#[derive(Default)]
-pub(in super::super) struct Copies(Mutex<Shelf>);
+pub(in super::super) struct Copies {
+    began: Instant,
+    shelf: Mutex<Shelf>,
+}
 
 /// The copies, held for as long as they are looked at.
 #[derive(Default)]
@@ -34,7 +46,8 @@ pub(super) struct Shelf {
     bytes: usize,
     /// The place that gives way next where there are too many bytes.
     hand: usize,
-    puts: u32,
+    /// Ticks since the copies began, which may have begun again at 0 since.
+    now: u32,
     /// What is known is known of the store in this era.
     era: Option<Era>,
 }
@@ -52,7 +65,7 @@ pub(super) struct Log {
 struct Place {
     /// The half of the hash that does not choose the place.
     tag: u64,
-    /// Which of all puts it was.
+    /// The tick in which it was put here.
     put: u32,
     /// That of the log; 0 where nothing is known.
     length: u32,
@@ -102,14 +115,24 @@ impl Place {
 }
 
 impl Copies {
+    pub(in super::super) fn new() -> Self {
+        Self { began: Instant::now(), shelf: Mutex::default() }
+    }
+
     /// The copies of what a store holds in this era. In another nothing is known of it.
     pub(super) fn of(&self, era: Option<Era>) -> MutexGuard<'_, Shelf> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         if shelf.era != era {
             *shelf = Shelf { era, ..Shelf::default() };
         }
+        shelf.now = ticks(self.began.elapsed());
         shelf
     }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "they begin again at 0")]
+fn ticks(span: Duration) -> u32 {
+    (span.as_millis() / TICK) as u32
 }
 
 impl Shelf {
@@ -119,14 +142,17 @@ impl Shelf {
         bring_near(near.flatten().map(|place| place.tag));
     }
 
-    /// Takes a copy away; empty where there is none. It is put back once it is known to be true.
+    /// Takes a copy away; empty where there is none that may be believed. It is put back once it is known to be true.
     pub(super) fn take(&mut self, hash: u128) -> Log {
         let (tag, near) = neighbours(hash, PLACES);
         let near = self.places.get_mut(near).unwrap_or_default();
-        let known = near.iter_mut().find(|place| place.tag == tag && !place.is_empty());
-        let log = known.map(Place::take).unwrap_or_default();
+        let Some(known) = near.iter_mut().find(|place| place.tag == tag && !place.is_empty()) else {
+            return Log::default();
+        };
+        let age = self.now.wrapping_sub(known.put);
+        let log = known.take();
         self.bytes -= log.memory.len();
-        log
+        if age <= ticks(BELIEVED_FOR) { log } else { Log::default() }
     }
 
     /// Keeps a copy. Where there is no place for it, the one that was put there first gives way.
@@ -140,15 +166,14 @@ impl Shelf {
         }
         let (tag, near) = neighbours(hash, PLACES);
         let first = near.start;
-        self.puts = self.puts.wrapping_add(1);
-        let puts = self.puts;
+        let now = self.now;
         let near = &mut self.places[near];
-        let age = |place: &Place| if place.is_empty() { u32::MAX } else { puts.wrapping_sub(place.put) };
+        let age = |place: &Place| if place.is_empty() { u32::MAX } else { now.wrapping_sub(place.put) };
         let known = near.iter().position(|place| place.tag == tag && !place.is_empty());
         let oldest = || (0..near.len()).max_by_key(|place| age(&near[*place])).unwrap_or(0);
         let place = known.unwrap_or_else(oldest);
         self.bytes = self.bytes + memory.len() - near[place].memory.len();
-        near[place] = Place { tag, put: puts, length, memory };
+        near[place] = Place { tag, put: now, length, memory };
         while self.bytes > BYTES {
             self.hand = (self.hand + 1) % PLACES;
             if self.hand != first + place {
@@ -170,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_there_once() {
-        let copies = Copies::default();
+        let copies = Copies::new();
         let mut shelf = copies.of(None);
         assert!(shelf.take(7).is_empty());
         shelf.put(7, log(18));
@@ -192,16 +217,27 @@ mod tests {
         }
         let room = log.memory.len() - want.len();
         assert!(room <= ROOM, "{room} bytes of room");
-        let copies = Copies::default();
+        let copies = Copies::new();
         let mut shelf = copies.of(None);
         shelf.put(7, log);
         assert_eq!(shelf.bytes, want.len() + room, "the room counts as well");
         assert_eq!(shelf.take(7).bytes(), want);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_is_believed_for_some_minutes() {
+        let copies = Copies::new();
+        for (later, is_believed) in [(BELIEVED_FOR, true), (BELIEVED_FOR + Duration::from_millis(4), false)] {
+            copies.of(None).put(7, log(18));
+            tokio::time::advance(later).await;
+            assert_eq!(copies.of(None).take(7).is_empty(), !is_believed, "{later:?}");
+            assert_eq!(copies.of(None).bytes, 0);
+        }
+    }
+
     #[test]
     fn nothing_is_known_of_another_era() {
-        let copies = Copies::default();
+        let copies = Copies::new();
         let era = |number| NonZeroU64::new(number).map(Era);
         copies.of(era(1)).put(7, log(18));
         assert!(copies.of(era(2)).take(7).is_empty());
@@ -210,10 +246,11 @@ mod tests {
 
     #[test]
     fn where_there_is_no_place_the_oldest_gives_way() {
-        let copies = Copies::default();
+        let copies = Copies::new();
         let mut shelf = copies.of(None);
         let of = |tag: u128| tag << 64;
         for tag in [1, 2, 3, 4, 1, 5] {
+            shelf.now += 1;
             shelf.put(of(tag), log(18 * tag as usize));
         }
         assert_eq!(shelf.bytes, 18 * (1 + 3 + 4 + 5));
@@ -224,7 +261,7 @@ mod tests {
 
     #[test]
     fn no_more_bytes_are_kept_than_may_be_however_long_the_logs_are() {
-        let copies = Copies::default();
+        let copies = Copies::new();
         let mut shelf = copies.of(None);
         shelf.put(1 << 8, log(LONGEST + 1));
         assert_eq!(shelf.bytes, 0, "too long");

@@ -8,6 +8,7 @@ use super::super::pipelines::{Pipelines, read_places};
 use super::super::replies::bytes_or_nil;
 use super::copies::{Log, Shelf};
 use super::decoded;
+use super::expiries::Expiring;
 use crate::edge::prefetch::bring_near;
 use crate::edge::windows::{CustomerBets, Logs};
 use crate::wire::window::BET_BYTES;
@@ -31,14 +32,17 @@ pub(super) struct Reads {
 }
 
 impl Grown {
-    /// Takes the copies off the shelf. Where nothing is appended no length comes back, and a copy is of no use.
-    pub(super) fn of(batch: &[CustomerBets], shelf: &mut Shelf) -> Self {
+    /// Takes the copies off the shelf. Where nothing is appended no length comes back, and a copy is of no use; nor is one
+    /// of a key that may have ended, and grown anew since.
+    pub(super) fn of(batch: &[CustomerBets], expiring: &[Expiring], shelf: &mut Shelf) -> Self {
         shelf.bring_near(batch.iter().map(|bets| bets.key));
-        let known = |bets: &CustomerBets| {
+        let mut expiring = expiring.iter().peekable();
+        let known = |(place, bets): (usize, &CustomerBets)| {
             let log = shelf.take(bets.key);
-            (!bets.bets.is_empty() && !log.is_empty()).then_some(log)
+            let may_have_ended = expiring.next_if(|one| one.place == place).is_some();
+            (!may_have_ended && !bets.bets.is_empty() && !log.is_empty()).then_some(log)
         };
-        let logs: Vec<Option<Log>> = batch.iter().map(known).collect();
+        let logs: Vec<Option<Log>> = batch.iter().enumerate().map(known).collect();
         // They are appended to, and read.
         bring_near(
             logs.iter().flatten().flat_map(|log| log.bytes().iter().step_by(LINE).chain(log.bytes().last())).copied(),
