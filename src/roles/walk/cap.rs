@@ -1,19 +1,22 @@
 //! The cap on the sessions of a tenant and minute, shared by all replicas.
 //!
-//! Only what would fire takes a place: the claims are looked at first. Places are taken before the claims are, and given
-//! back where a claim was not free any more; where the claims do not answer they stay taken, for the claims may be, too. So
-//! replicas that race may cap a little early, and never exceed the cap.
+//! Only what would fire takes a place: the claims are looked at first, and of a customer's events in one batch those take none
+//! that will cool down behind another. Places are taken before the claims are, and given back where a claim was not free any
+//! more; where the claims do not answer they stay taken, for the claims may be, too. So replicas that race may cap a little
+//! early, and never exceed the cap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Asking, Candidate, ask};
-use crate::domain::claim::ClaimAnswer;
+use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent, settle};
 use crate::domain::decide::{Freshness, Mode};
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Trigger;
 use crate::edge::StoreError;
 use crate::edge::claims::Claims;
 use crate::edge::quotas::{Places, Quotas};
+use crate::wire::window::{bet_id, customer_key};
 
 /// Places that were taken, and the candidates that they are for.
 #[derive(Default)]
@@ -37,8 +40,9 @@ pub(super) async fn reserve<C: Claims + Quotas>(
     }
     let looking: Vec<Candidate> = fresh.iter().map(|place| candidates[*place].clone()).collect();
     let answers = ask(asking, &looking).await?;
-    let wanting: Vec<usize> =
-        fresh.into_iter().zip(answers).filter(|(_, answer)| fires(*answer)).map(|(place, _)| place).collect();
+    let free = fresh.into_iter().zip(answers).filter(|(_, answer)| fires(*answer)).map(|(place, _)| place);
+    let mut batch = HashMap::new();
+    let wanting: Vec<usize> = free.filter(|place| is_first(asking, &candidates[*place], &mut batch)).collect();
     let minute = now.0.div_euclid(60_000);
     let mut left = take(asking, candidates, &wanting, limit, minute).await?;
     let mut reserved = Reserved {
@@ -54,6 +58,23 @@ pub(super) async fn reserve<C: Claims + Quotas>(
         }
     }
     Ok(reserved)
+}
+
+/// Whether no candidate before it in the batch will hold the claim that it needs, if all of them find places.
+fn is_first<C>(
+    asking: &Asking<'_, C>,
+    candidate: &Candidate,
+    batch: &mut HashMap<(u128, Trigger), Vec<Claim>>,
+) -> bool {
+    let (trigger, settings) = (candidate.trigger, asking.under.settings);
+    let (cooldown, retention) = (settings.cooldown.of(trigger), settings.claim_retention(trigger));
+    if cooldown.is_zero() {
+        return true;
+    }
+    let event = &asking.arrivals[candidate.event].event;
+    let claims = batch.entry((customer_key(&event.tenant, &event.customer), trigger)).or_default();
+    let claim = Claim { at: event.occurred_at, event: bet_id(&event.id) };
+    settle(claims, &ClaimRequest { claim, intent: Intent::Take, cooldown, retention }) == ClaimAnswer::Free
 }
 
 /// For each tenant how many places were taken, and how many of them are within the limit.

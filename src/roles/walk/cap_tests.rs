@@ -107,11 +107,22 @@ async fn what_is_beyond_the_cap_is_capped_and_what_fired_before_fires_again() {
     assert_eq!(taken(&store, "quiet", 0).await, 0);
     // The next minute brings new places; whoever cools down, or comes twice in a batch, takes none.
     let words = "a/1/e10 a/2/e11 a/3/e12 a/3/e13 a/4/d5";
-    let want = "in_cooldown in_cooldown required in_cooldown capped";
+    let want = "in_cooldown in_cooldown required in_cooldown required";
     let got = decided(&store, &settings, words, minute).await;
     assert_eq!(got, want);
-    assert_eq!(taken(&store, "a", 1).await, 1, "the second login of the third customer gave its place back");
-    assert_eq!(decided(&store, &settings, "a/5/d6 a/6/d7", minute).await, "required capped");
+    assert_eq!(taken(&store, "a", 1).await, 2, "the second login of the third customer takes none");
+}
+
+#[tokio::test]
+async fn one_customer_who_is_busy_takes_the_place_of_nobody_else() {
+    let store = MemoryStore::new();
+    let settings = settings("max_sessions_per_minute: 3");
+    let busy = "a/1/e1 a/1/e2 a/1/e1 a/1/e3 a/2/e4 a/3/d5 a/4/e6 a/1/e7";
+    let want = "required in_cooldown required+ in_cooldown required required capped in_cooldown";
+    assert_eq!(decided(&store, &settings, busy, SECOND).await, want);
+    assert_eq!(taken(&store, "a", 0).await, 3);
+    // Of those who find no place each event is capped.
+    assert_eq!(decided(&store, &settings, "a/5/e8 a/5/e9", SECOND).await, "capped capped");
 }
 
 #[tokio::test]
