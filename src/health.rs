@@ -97,7 +97,7 @@ impl Health {
     }
 
     /// Puts a role on the board. Everything that it needs is missing until [`Health::ready`] says otherwise, and its
-    /// loop owes a heartbeat from now on.
+    /// loop owes heartbeats from its first one on.
     pub fn register(&self, role: Role, needs: &[Dependency]) {
         self.board().register(role, needs, Moment::now());
     }

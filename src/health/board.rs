@@ -50,7 +50,8 @@ pub(super) struct Board {
 
 struct Entry {
     role: Role,
-    heartbeat: Instant,
+    /// When its loop last turned; `None` before it begins, for which it may have to wait for a dependency.
+    heartbeat: Option<Instant>,
     /// When it was last said that the loop stands still.
     stuck_said: Option<Instant>,
     needs: Vec<(Dependency, State)>,
@@ -76,6 +77,13 @@ enum Witness {
     Watch,
 }
 
+impl Entry {
+    /// How long its loop has not turned.
+    fn silent(&self, now: Instant) -> Duration {
+        self.heartbeat.map_or(Duration::ZERO, |heartbeat| now.duration_since(heartbeat))
+    }
+}
+
 impl Board {
     fn role(&mut self, role: Role) -> Option<&mut Entry> {
         self.roles.iter_mut().find(|entry| entry.role == role)
@@ -85,7 +93,7 @@ impl Board {
         self.deregister(role);
         let missing = || State::Missing { reason: NOT_YET.to_owned(), since: now, said: None, by: Witness::Work };
         let needs = needs.iter().map(|dependency| (*dependency, missing())).collect();
-        self.roles.push(Entry { role, heartbeat: now.instant, stuck_said: None, needs });
+        self.roles.push(Entry { role, heartbeat: None, stuck_said: None, needs });
     }
 
     pub(super) fn deregister(&mut self, role: Role) {
@@ -94,7 +102,7 @@ impl Board {
 
     pub(super) fn heartbeat(&mut self, role: Role, now: Instant) {
         if let Some(entry) = self.role(role) {
-            entry.heartbeat = now;
+            entry.heartbeat = Some(now);
         }
     }
 
@@ -166,7 +174,7 @@ impl Board {
     }
 
     pub(super) fn liveness(&self, now: Instant) -> Liveness {
-        let silent = self.roles.iter().map(|entry| (entry.role, now.duration_since(entry.heartbeat)));
+        let silent = self.roles.iter().map(|entry| (entry.role, entry.silent(now)));
         let stuck: Vec<_> = silent.filter(|(_, silent)| *silent > STUCK_AFTER).collect();
         Liveness { alive: stuck.is_empty(), stuck }
     }
@@ -174,7 +182,7 @@ impl Board {
     pub(super) fn remind(&mut self, now: Instant) -> Vec<Line> {
         let mut lines = Vec::new();
         for entry in &mut self.roles {
-            let (role, silent) = (entry.role, now.duration_since(entry.heartbeat));
+            let (role, silent) = (entry.role, entry.silent(now));
             if silent <= STUCK_AFTER {
                 entry.stuck_said = None;
             } else if is_due(entry.stuck_said, now) {
@@ -252,7 +260,7 @@ mod tests {
             (422, Away("refused"), vec![Line::Missing(redis_away("refused", 422))]),
         ] {
             let now = after(start, second);
-            board.role(Role::Evaluate).unwrap().heartbeat = now.instant;
+            board.heartbeat(Role::Evaluate, now.instant);
             let lines = match happens {
                 Away(reason) => {
                     board.missing(Role::Evaluate, Dependency::Redis, reason, now).into_iter().collect::<Vec<_>>()
@@ -281,6 +289,8 @@ mod tests {
         let stuck = |seconds| vec![(Role::Dispatch, Duration::from_secs(seconds))];
         assert!(board.liveness(at(0)).alive);
         board.register(Role::Dispatch, &[], after(start, 0));
+        assert!(board.liveness(at(600)).alive, "it waits to begin");
+        board.heartbeat(Role::Dispatch, at(0));
         for (second, beats, silent, said) in [
             (60, false, None, false),
             (61, false, Some(61), true),
@@ -291,7 +301,7 @@ mod tests {
             (183, false, Some(61), true),
         ] {
             if beats {
-                board.role(Role::Dispatch).unwrap().heartbeat = at(second);
+                board.heartbeat(Role::Dispatch, at(second));
             }
             let liveness = board.liveness(at(second));
             assert_eq!(liveness.stuck, silent.map_or(vec![], stuck), "at second {second}");
