@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use stepup::config::{Config, KEYS, KeyDoc, Kind, Names};
+use stepup::config::{Config, KEYS, KeyDoc, Kind, Names, Role};
 use stepup::domain::trigger::Trigger;
 use stepup::health::STUCK_AFTER;
-use stepup::metrics;
+use stepup::metrics::{self, Metrics};
 use stepup::roles::processor::DRAIN;
+
+use crate::services::directory;
+use crate::services::{StepupProcess, free_port, wait_for};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("helm/stepup").join(name)
@@ -109,6 +112,11 @@ fn schema_of_kind(kind: &Kind, path: &str) -> Value {
             "maximum": 0,
         }),
         Kind::Whole { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        // Helm reads an `off` without quotes as false.
+        Kind::OneOf(names) if names.contains(&"off") => {
+            let values: Vec<Value> = with_null(names).into_iter().chain([json!(false)]).collect();
+            json!({ "type": ["string", "boolean"], "enum": values })
+        }
         Kind::OneOf(names) => json!({ "type": "string", "enum": with_null(names) }),
         Kind::List { items, least, most } => json!({
             "type": ["array", "string"],
@@ -134,6 +142,19 @@ const SCHEMES: [&str; 4] = ["http", "https", "redis", "rediss"];
 
 fn with_null(names: &[&str]) -> Vec<Value> {
     names.iter().map(|name| json!(name)).chain([Value::Null]).collect()
+}
+
+#[test]
+fn every_key_that_can_be_off_is_read_so_from_false() {
+    let off: Vec<String> = KEYS
+        .iter()
+        .filter(|key| matches!(key.kind, Kind::OneOf(names) if names.contains(&"off")))
+        .map(|key| format!("\"{}\"", key.path))
+        .collect();
+    let listed = read("templates/_config.tpl");
+    let (_, listed) = listed.split_once("range $key := list ").unwrap();
+    let listed: BTreeSet<&str> = listed.split_once(" -}}").unwrap().0.split(' ').collect();
+    assert_eq!(listed, off.iter().map(String::as_str).collect());
 }
 
 const DASHBOARD: &str = "files/dashboard.json";
@@ -297,6 +318,122 @@ fn what_the_chart_renders_is_a_configuration_that_loads_and_drains_in_time() {
         }
     }
     assert!(read_by > 10);
+}
+
+/// The numbers of templates/_memory.tpl that the chart sums a process's memory up from.
+struct Memory(Value);
+
+impl Memory {
+    fn of_the_chart() -> Self {
+        let text = read("templates/_memory.tpl");
+        let (_, inside) = text.split_once("{{- define \"stepup.memory\" -}}\n").unwrap();
+        Self(serde_saphyr::from_str(inside.split_once("{{- end -}}").unwrap().0).unwrap())
+    }
+
+    fn mib(&self, name: &str) -> u64 {
+        self.0[name].as_u64().unwrap_or_else(|| panic!("{name} is no number"))
+    }
+
+    /// MiB that a process of one role holds at the most, as `stepup.memoryBound` sums them up.
+    fn bound(&self, config: &Config) -> u64 {
+        let role = match config.roles[..] {
+            [Role::Evaluate] => "evaluate",
+            [Role::Dispatch] => "dispatch",
+            _ => panic!("a pod runs one role: {:?}", config.roles),
+        };
+        let sources = match (role, &config.evaluate.candidate) {
+            ("evaluate", None) => 1,
+            ("evaluate", Some(_)) => 2,
+            _ => 0,
+        };
+        let tenants = sources * config.preferences.max_tenants * self.mib("tenant") / (1024 * 1024);
+        let traces = config.traces.endpoint.as_ref().map_or(0, |_| self.mib("traces"));
+        self.mib(role) + tenants + sources * self.mib("source") + traces
+    }
+}
+
+/// The role that a pod's container runs, as a variable says it to the configuration.
+fn role_of(container: &Value) -> Option<(String, String)> {
+    let arguments = container["args"].as_array().unwrap();
+    let at = arguments.iter().position(|argument| argument == "--roles")?;
+    Some(("STEPUP__ROLES".to_owned(), arguments[at + 1].as_str().unwrap().to_owned()))
+}
+
+/// What the program logs as its bound when it starts with a configuration; it gets no further, for there is no Redis.
+fn bound_of_the_program(yaml: &str, role: &str) -> u64 {
+    let home = directory("bound");
+    let config = home.path().join("stepup.yaml");
+    std::fs::write(&config, yaml).unwrap();
+    let listen = format!("127.0.0.1:{}", free_port());
+    let args = ["run", "--config", config.to_str().unwrap(), "--roles", role];
+    let process = StepupProcess::start(&args, &[("STEPUP__HTTP__LISTEN", listen.as_str())]);
+    wait_for(Duration::from_secs(30), "the bound is logged", || {
+        let log = format!("{}{}", process.stdout(), process.stderr());
+        let (_, rest) = log.split_once("\"memory_bound_mib\":").ok_or_else(|| log.clone())?;
+        let (digits, _) = rest.split_once([',', '}']).ok_or_else(|| log.clone())?;
+        digits.parse().map_err(|error| format!("{error}: {log}"))
+    })
+}
+
+#[test]
+fn the_chart_and_the_program_sum_up_the_same_memory() {
+    let memory = Memory::of_the_chart();
+    let base = "kafka: {brokers: '127.0.0.1:1'}\nredis: {url: 'redis://127.0.0.1:1'}\nsession_api: {url: 'http://127.0.0.1:1'}";
+    for (role, preferences, more) in [
+        ("evaluate", "", ""),
+        ("evaluate", ", max_tenants: 1000000", ""),
+        ("evaluate", ", max_tenants: 1", "\ntraces: {endpoint: 'http://127.0.0.1:1'}"),
+        ("evaluate", "", "\nevaluate: {candidate: {url: 'http://127.0.0.1:1'}}"),
+        ("evaluate", "", "\nevaluate: {candidate: {directory: /}}\ntraces: {endpoint: 'http://127.0.0.1:1'}"),
+        ("dispatch", "", ""),
+        ("dispatch", ", max_tenants: 1000000", "\ntraces: {endpoint: 'http://127.0.0.1:1'}"),
+    ] {
+        let yaml = format!("{base}\npreferences: {{url: 'http://127.0.0.1:1'{preferences}}}{more}");
+        let said = [("STEPUP__ROLES".to_owned(), role.to_owned())];
+        let config = Config::from_yaml(&yaml, said.into_iter()).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+        assert_eq!(memory.bound(&config), bound_of_the_program(&yaml, role), "{role}: {yaml}");
+    }
+}
+
+#[test]
+fn every_pod_may_use_what_its_process_may_hold() {
+    let (memory, mut read_by) = (Memory::of_the_chart(), 0);
+    for (case, objects) in renders() {
+        let Some(yaml) = objects.iter().find_map(|object| object["data"]["stepup.yaml"].as_str()) else { continue };
+        for pod in pods(&objects) {
+            let container = &pod["containers"][0];
+            let Some(role) = role_of(container) else { continue };
+            let config = Config::from_yaml(yaml, variables(container).into_iter().chain([role])).unwrap();
+            let limit = container["resources"]["limits"]["memory"].as_str().unwrap();
+            let limit: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
+            let needed = memory.bound(&config) + memory.mib("rest");
+            assert!(limit >= needed, "{case}, {:?}: {limit} MiB for {needed}", config.roles);
+            read_by += 1;
+        }
+    }
+    assert!(read_by > 6);
+}
+
+#[test]
+fn no_threshold_is_beyond_what_its_histogram_can_tell() {
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let thresholds = &schema["properties"]["prometheusRule"]["properties"]["thresholds"]["properties"];
+    let exposed = Metrics::new(0).unwrap().render();
+    for (threshold, histogram) in [
+        ("sessionApiSeconds", "stepup_http_seconds"),
+        ("commandSeconds", "stepup_command_latency_seconds"),
+        ("outcomeSeconds", "stepup_session_latency_seconds"),
+        ("redisSeconds", "stepup_redis_seconds"),
+    ] {
+        let last = exposed
+            .lines()
+            .filter(|line| line.starts_with(&format!("{histogram}_bucket")))
+            .filter_map(|line| line.split_once("le=\"")?.1.split_once('"')?.0.parse::<f64>().ok())
+            .filter(|bound| bound.is_finite())
+            .reduce(f64::max);
+        // Beyond its last bound histogram_quantile() says that bound.
+        assert_eq!(thresholds[threshold]["exclusiveMaximum"].as_f64(), last, "{threshold}");
+    }
 }
 
 #[test]

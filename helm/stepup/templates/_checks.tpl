@@ -1,13 +1,23 @@
 {{/* What each value allows by itself and the whole does not. Every sentence names the keys; all are told at once. */}}
 
-{{/* Whether a key of the configuration is set by a variable or may be. Takes root and key. */}}
-{{- define "stepup.setElsewhere" -}}
+{{/* The variable that sets a key of the configuration. */}}
+{{- define "stepup.variableOf" -}}
+STEPUP__{{ upper . | replace "." "__" }}
+{{- end -}}
+
+{{/* Whether extraEnv has the variable of a key. Takes root and key. */}}
+{{- define "stepup.setByVariable" -}}
 {{- $values := .root.Values -}}
-{{- $variable := printf "STEPUP__%s" (upper .key | replace "." "__") -}}
-{{- if or $values.existingConfigMap.name $values.extraEnvFrom -}}yes{{- end -}}
+{{- $variable := include "stepup.variableOf" .key -}}
 {{- range concat $values.extraEnv $values.evaluate.extraEnv $values.dispatch.extraEnv -}}
 {{- if eq .name $variable -}}yes{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Whether a key of the configuration is set by a variable or may be. Takes root and key. */}}
+{{- define "stepup.setElsewhere" -}}
+{{- if or .root.Values.existingConfigMap.name .root.Values.extraEnvFrom -}}yes{{- end -}}
+{{- include "stepup.setByVariable" . -}}
 {{- end -}}
 
 {{/* What is missing. */}}
@@ -180,6 +190,15 @@ simulator.enabled is true and simulator.preferences is empty: it would know no t
 {{- if and (hasKey $budget "minAvailable") (hasKey $budget "maxUnavailable") }}
 {{ $role }}.podDisruptionBudget has minAvailable and maxUnavailable: keep one of the two.
 {{- end -}}
+{{- $rolling := dig "rollingUpdate" dict (default dict $own.strategy) | default dict -}}
+{{- if and (eq (include "stepup.strategyType" $own) "RollingUpdate") (not $own.staticMembership.enabled) (regexMatch "^0+%?$" (toString $rolling.maxSurge)) (regexMatch "^0+%?$" (toString $rolling.maxUnavailable)) }}
+{{ $role }}.strategy.rollingUpdate has maxSurge and maxUnavailable 0: no pod could ever be replaced.
+{{- end -}}
+{{- $limit := include "stepup.memoryLimit" (dict "root" $ "role" $role) -}}
+{{- $bound := include "stepup.memoryBound" (dict "root" $ "role" $role) | int64 -}}
+{{- if and $limit (include "stepup.memoryBoundIsKnown" $) (lt ($limit | int64) $bound) }}
+{{ $role }}.resources.limits.memory ({{ $limit }} MiB) is less than the {{ $bound }} MiB that the process may hold under this configuration: set {{ include "stepup.memoryNeeded" (dict "root" $ "role" $role) }}Mi or more{{ eq $role "evaluate" | ternary ", or lower config.preferences.max_tenants" "" }}.
+{{- end -}}
 {{- if $own.keda.enabled -}}
 {{- $protocol := include "stepup.property" (dict "root" $ "name" "security.protocol") -}}
 {{- $mechanism := include "stepup.property" (dict "root" $ "name" "sasl.mechanism") | default (include "stepup.property" (dict "root" $ "name" "sasl.mechanisms")) -}}
@@ -198,10 +217,30 @@ metrics.podMonitor.enabled and metrics.serviceMonitor.enabled are both true: eve
 {{- if lt (include "stepup.gracePeriod" . | int) $drain }}
 terminationGracePeriodSeconds ({{ .Values.terminationGracePeriodSeconds }}) is shorter than the {{ $drain }} s that stepup may need to finish what it has at hand: it would be killed in the middle.
 {{- end -}}
+{{- if and (kindIs "invalid" .Values.terminationGracePeriodSeconds) (include "stepup.setByVariable" (dict "root" . "key" "session_api.timeout")) }}
+extraEnv sets {{ include "stepup.variableOf" "session_api.timeout" }}, and the grace period of the pods goes by config.session_api.timeout: set it there, or set terminationGracePeriodSeconds to what it takes and 20 s more.
+{{- end -}}
 {{- if and .Values.networkPolicy.enabled (or .Values.existingConfigMap.name .Values.extraEnvFrom) -}}
 {{- range $what := list "kafka" "redis" "sessionApi" -}}
 {{- if not (get $.Values.networkPolicy $what).ports }}
 networkPolicy.{{ $what }}.ports is empty, and the chart cannot see the addresses that your own configuration names: set it.
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $objects := include "stepup.chartLabels" (dict "root" . "component" "any") | fromYaml -}}
+{{- $pods := include "stepup.selectorLabels" (dict "root" . "component" "any") | fromYaml -}}
+{{- range $where, $both := dict
+  "commonLabels" (list .Values.commonLabels $objects)
+  "podLabels" (list .Values.podLabels $pods)
+  "evaluate.podLabels" (list .Values.evaluate.podLabels $pods)
+  "dispatch.podLabels" (list .Values.dispatch.podLabels $pods)
+  "metrics.podMonitor.labels" (list .Values.metrics.podMonitor.labels $objects)
+  "metrics.serviceMonitor.labels" (list .Values.metrics.serviceMonitor.labels $objects)
+  "prometheusRule.labels" (list .Values.prometheusRule.labels $objects)
+  "dashboard.labels" (list .Values.dashboard.labels $objects) -}}
+{{- range $label, $_ := first $both -}}
+{{- if hasKey (last $both) $label }}
+{{ $where }} has {{ $label }}, which the chart sets itself: leave it out.
 {{- end -}}
 {{- end -}}
 {{- end -}}

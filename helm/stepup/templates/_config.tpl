@@ -1,8 +1,16 @@
 {{/* The configuration and what follows from it. */}}
 
-{{/* `config` with its templates filled in. An empty key is as if not set, here as in the program. */}}
+{{/* `config` with its templates filled in. An empty key is as if not set, here as in the program; and Helm takes `off` for
+false, which for these keys the program does not know. */}}
 {{- define "stepup.config" -}}
 {{- $config := include "stepup.withoutNulls" (default dict .Values.config) | fromJson -}}
+{{- range $key := list "evaluate.receipts" "http.console" -}}
+{{- $section := get $config (first (splitList "." $key)) -}}
+{{- $name := last (splitList "." $key) -}}
+{{- if and $section (kindIs "bool" (get $section $name)) -}}
+{{- $_ := set $section $name "off" -}}
+{{- end -}}
+{{- end -}}
 {{- tpl (toYaml $config) . -}}
 {{- end -}}
 
@@ -96,7 +104,13 @@ http://{{ include "stepup.fullname" . }}-simulator.{{ .Release.Namespace }}.svc:
 {{- define "stepup.webUrls" -}}
 {{- $config := include "stepup.config" . | fromYaml -}}
 {{- $simulator := .Values.simulator.enabled | ternary (include "stepup.simulatorUrl" .) "" -}}
-{{- compact (list $simulator (dig "session_api" "url" "" $config) (dig "preferences" "url" "" $config)) | toJson -}}
+{{- $given := list (dig "session_api" "url" "" $config) (dig "preferences" "url" "" $config) (dig "evaluate" "candidate" dict $config).url -}}
+{{- prepend $given $simulator | compact | toJson -}}
+{{- end -}}
+
+{{/* The URL of the collector of traces, as JSON in a list that is empty where there is none. */}}
+{{- define "stepup.tracesUrls" -}}
+{{- compact (list (dig "traces" "endpoint" "" (include "stepup.config" . | fromYaml))) | toJson -}}
 {{- end -}}
 
 {{/* The ports that addresses name, as JSON. Takes addresses, and the ports of those that name none by their scheme. */}}

@@ -33,8 +33,8 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of an object; takes root and, where the object belongs to one, component. */}}
-{{- define "stepup.labels" -}}
+{{/* The chart's own labels of an object; takes root and, where the object belongs to one, component. */}}
+{{- define "stepup.chartLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/name: {{ include "stepup.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -43,9 +43,6 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-{{- with .root.Values.commonLabels }}
-{{ tpl (toYaml .) $.root }}
-{{- end }}
 {{- end -}}
 
 {{/* Everything that stands under metadata. Takes root, name and, where there are such, component, namespace, labels and
@@ -54,8 +51,8 @@ annotations. */}}
 name: {{ .name }}
 namespace: {{ default .root.Release.Namespace .namespace }}
 labels:
-  {{- include "stepup.labels" . | nindent 2 }}
-  {{- with .labels }}
+  {{- include "stepup.chartLabels" . | nindent 2 }}
+  {{- with mergeOverwrite (dict) .root.Values.commonLabels (default dict .labels) }}
   {{- tpl (toYaml .) $.root | nindent 2 }}
   {{- end }}
 {{- $annotations := merge (dict) (default dict .annotations) .root.Values.commonAnnotations }}

@@ -25,6 +25,11 @@ securityContext:
 {{- default (get .root.Values .name) (get (get .root.Values .role) .name) | toJson -}}
 {{- end -}}
 
+{{/* How a role's Deployment replaces its pods; takes the role's values. */}}
+{{- define "stepup.strategyType" -}}
+{{- default "RollingUpdate" (default dict .strategy).type -}}
+{{- end -}}
+
 {{/* Where a role's pods may and should run. Takes root and role. */}}
 {{- define "stepup.placement" -}}
 {{- $root := .root -}}

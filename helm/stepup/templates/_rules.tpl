@@ -27,6 +27,15 @@ namespace="{{ .Release.Namespace }}",pod=~"{{ include "stepup.fullname" . }}-(ev
 {{- $text -}}
 {{- end -}}
 
+{{/* Whether a role may have no pods at all, as it is meant. Takes the role's values. */}}
+{{- define "stepup.mayBeAbsent" -}}
+{{- if .keda.enabled -}}
+{{- .keda.minReplicas | int | eq 0 | ternary "yes" "" -}}
+{{- else if not .autoscaling.enabled -}}
+{{- .replicas | int | eq 0 | ternary "yes" "" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The rule groups after what is left out and changed. */}}
 {{- define "stepup.ruleGroups" -}}
 {{- $rule := .Values.prometheusRule -}}
@@ -37,7 +46,8 @@ namespace="{{ .Release.Namespace }}",pod=~"{{ include "stepup.fullname" . }}-(ev
 {{- range $one := $group.rules -}}
 {{- $name := default "" $one.alert -}}
 {{- $role := default "" (get (default dict $one.labels) "role") -}}
-{{- if not (or (and $name (has $name $rule.disabled)) (and $role (not (has $role $roles)))) -}}
+{{- $absent := and (eq $name "StepupAbsent") (include "stepup.mayBeAbsent" (get $.Values $role)) -}}
+{{- if not (or $absent (and $name (has $name $rule.disabled)) (and $role (not (has $role $roles)))) -}}
 {{- if $name -}}
 {{- $labels := merge (dict) (default dict $one.labels) $rule.alertLabels -}}
 {{- with get $rule.severities $name }}{{- $_ := set $labels "severity" . -}}{{- end -}}
