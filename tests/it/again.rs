@@ -1,6 +1,6 @@
 //! Positions that the brokers do not hold: nothing is taken for done, and nothing is jumped over.
 
-use crate::services::{create_topic, delete_records, delete_topic, wait_until};
+use crate::services::{Broker, create_topic, delete_records, delete_topic, redis_url, wait_until};
 use crate::stack::{PATIENCE, Processor, Stack, event, just_now, one_outcome_each};
 
 const ON: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"password_change":true}}"#;
@@ -14,10 +14,16 @@ fn changes(of: &str, number: usize) -> Vec<(String, String)> {
 /// A stack of which fifty events are decided, and who decided them.
 fn with_fifty_done(name: &str) -> (Stack, Processor) {
     let stack = Stack::new(name, 1, &[("acme", ON)]);
-    let processor = stack.run("evaluate");
-    stack.produce(&changes("first", 50));
-    until_commanded(&stack, 50);
+    let processor = decide_fifty(&stack, "earliest");
     (stack, processor)
+}
+
+fn decide_fifty(stack: &Stack, start: &str) -> Processor {
+    let processor = stack.run_with("evaluate", &[("STEPUP__KAFKA__START", start)]);
+    processor.until_ready();
+    stack.produce(&changes("first", 50));
+    until_commanded(stack, 50);
+    processor
 }
 
 #[track_caller]
@@ -57,6 +63,33 @@ fn a_topic_that_was_made_again_while_it_was_read_is_read_from_its_beginning() {
     stack.produce(&changes("third", 1));
     until_commanded(&stack, 251);
     processor.stop();
+}
+
+/// A partition's leader is counted with every restart of its broker, and a topic that is made again begins to count anew. The
+/// client takes that for old news and fetches nothing, and no broker refuses anything.
+#[test]
+fn a_topic_that_was_made_again_on_brokers_that_were_restarted_is_read_from_its_beginning() {
+    let mut broker = Broker::start();
+    let on = |name| Stack::on(name, 1, &[("acme", ON)], &broker.brokers(), redis_url());
+    let (shorter, longer) = (on("shorter"), on("longer"));
+    broker.restart();
+    let stacks = [(&shorter, 20, "earliest"), (&longer, 200, "latest")]
+        .map(|(stack, events, start)| (stack, events, decide_fifty(stack, start)));
+    for (stack, events, _) in &stacks {
+        make_again(stack, "activity");
+        stack.produce(&changes("second", *events));
+    }
+    for (stack, events, mut processor) in stacks {
+        until_commanded(stack, 50 + events);
+        processor.until_ready();
+        let said = processor.process.stderr();
+        assert!(said.contains("made again"), "{said}");
+        processor.stop();
+        let mut processor = stack.run("evaluate");
+        stack.produce(&changes("third", 1));
+        until_commanded(stack, 51 + events);
+        processor.stop();
+    }
 }
 
 #[test]

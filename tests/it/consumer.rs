@@ -15,7 +15,9 @@ use stepup::edge::kafka::headers::Headers;
 use stepup::edge::kafka::records::{At, Position};
 use tokio::sync::mpsc::Receiver;
 
-use crate::services::{Broker, create_topic, kafka, produce, produce_in_transactions, produce_to, unique, wait_until};
+use crate::services::{
+    Broker, create_topic, kafka, produce, produce_in_transactions, produce_to, read_all, unique, wait_until,
+};
 use crate::stack::PATIENCE;
 
 #[derive(Default)]
@@ -197,6 +199,30 @@ async fn what_was_finished_last_is_not_uncommitted_by_what_the_client_had_kept_f
     wait_until(PATIENCE, "the last one is read", || seen.payloads.lock().unwrap().contains(&new[0]));
     assert_eq!(*seen.payloads.lock().unwrap(), HashSet::from_iter(new), "nothing else is read again");
     second.stop().await;
+}
+
+/// Else a topic that was made in the place of another one would have a position of the group's, behind records that nobody
+/// read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_is_not_committed_once_more_when_partitions_go() {
+    let topic = unique("once");
+    create_topic(kafka(), &topic, 1);
+    let seen = Arc::new(Seen::default());
+    let mut consumer = join(&topic, &seen);
+    write(&topic, "record", 5);
+    let all = take(&mut consumer, 5).await;
+    consumer.progress.finish(all.iter());
+    wait_until(PATIENCE, "they are committed", || consumer.progress.settled(&all[4]) == Settled::Committed);
+    let commits = || {
+        // The first two bytes tell a position from what else is kept of a group.
+        let is_position = |key: &[u8]| key.starts_with(&[0, 1]) && String::from_utf8_lossy(key).contains(&topic);
+        let kept = read_all(kafka(), "__consumer_offsets");
+        kept.iter().filter(|record| record.key.as_deref().is_some_and(is_position)).count()
+    };
+    let before = commits();
+    assert!(before > 0);
+    consumer.stop().await;
+    assert_eq!(commits(), before);
 }
 
 /// A pod's successor bears its name and may come before it is gone: for the one the brokers turn away that is fatal.

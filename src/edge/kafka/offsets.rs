@@ -94,6 +94,16 @@ impl OffsetTracker {
         *self = Self::pinned(Some(first));
     }
 
+    /// Whether the broker has confirmed a position of this assignment.
+    pub fn is_known_to_brokers(&self) -> bool {
+        self.confirmed.is_some()
+    }
+
+    /// Whether the broker has confirmed all that was finished: nothing is left to be committed, and nothing is on its way.
+    pub fn is_all_committed(&self) -> bool {
+        self.next == self.confirmed && self.sent == self.confirmed
+    }
+
     /// Whether the record at `offset` is behind the committed position.
     pub fn is_committed(&self, offset: i64) -> bool {
         self.confirmed.is_some_and(|next| offset < next)

@@ -17,7 +17,7 @@ use super::super::Connection;
 use super::super::ask::{self, offsets_of};
 use super::super::heard::Heard;
 use super::StartAt;
-use super::group::{Group, OwnPartition, commit};
+use super::group::{self, Group, OwnPartition};
 use crate::edge::files::FileStamp;
 
 /// How long brokers may take for an answer while partitions change hands.
@@ -109,9 +109,12 @@ impl GroupContext {
         }
         let partitions = offsets_of(list);
         let lost = consumer.assignment_lost();
-        if !lost {
+        if lost {
+            group::clear(consumer, partitions.iter().map(|(topic, partition, _)| (topic.as_str(), *partition)));
+        } else {
             self.group.drain(&partitions);
-            commit(&self.group, consumer, Some(&partitions));
+            group::commit(&self.group, consumer, Some(&partitions));
+            group::clear(consumer, self.group.all_committed(&partitions));
         }
         let count = self.group.remove(&partitions);
         if let Err(error) = let_go(consumer, list) {

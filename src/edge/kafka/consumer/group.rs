@@ -14,7 +14,7 @@ use super::progress::{Observer, Settled};
 use super::stalls::Idle;
 
 mod commits;
-pub(super) use commits::{commit, store};
+pub(super) use commits::{clear, commit, store};
 
 pub(super) struct Group {
     observer: Arc<dyn Observer>,
@@ -157,8 +157,8 @@ impl Group {
         let state = self.state();
         let of = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| {
             let reads = !owned.stopped && owned.tracker.open() == 0 && topics.iter().any(|own| **own == **topic);
-            let next = owned.tracker.stands_at().filter(|_| reads)?;
-            Some(Idle { topic: Arc::clone(topic), partition: *partition, next, fetching: owned.fetching })
+            let next = owned.tracker.stands_at();
+            reads.then(|| Idle { topic: Arc::clone(topic), partition: *partition, next, fetching: owned.fetching })
         };
         state.partitions.iter().filter_map(of).collect()
     }
@@ -175,11 +175,18 @@ impl Group {
         state.partitions.iter().map(of).collect()
     }
 
-    /// Every partition with a position, and that position.
-    pub(super) fn positions(&self) -> Vec<(Arc<str>, i32, i64)> {
+    /// Every partition in which the brokers have confirmed a position of the group's.
+    pub(super) fn known_to_brokers(&self) -> Vec<(Arc<str>, i32)> {
+        let state = self.state();
+        let known = |(_, owned): &(&(Arc<str>, i32), &Owned)| owned.tracker.is_known_to_brokers();
+        state.partitions.iter().filter(known).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Every partition with a position, that position, and what the client fetches next.
+    pub(super) fn positions(&self) -> Vec<(Arc<str>, i32, i64, i64)> {
         let state = self.state();
         let position = |((topic, partition), owned): (&(Arc<str>, i32), &Owned)| {
-            owned.tracker.stands_at().map(|next| (Arc::clone(topic), *partition, next))
+            owned.tracker.stands_at().map(|next| (Arc::clone(topic), *partition, next, owned.fetching))
         };
         state.partitions.iter().filter_map(position).collect()
     }

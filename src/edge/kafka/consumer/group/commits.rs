@@ -23,6 +23,21 @@ pub(in super::super) fn commit<C: ConsumerContext>(
     }
 }
 
+/// Takes from the client what it keeps of these partitions. It would commit that when they go, once more where it is committed,
+/// and then also into a topic that was made in the place of the one it is of.
+pub(in super::super) fn clear<'a, C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: impl IntoIterator<Item = (&'a str, i32)>,
+) {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        // Without an offset there is nothing to commit.
+        list.add_partition(topic, partition);
+    }
+    // Of a partition that the client does not know it keeps nothing.
+    let _ = consumer.store_offsets(&list);
+}
+
 /// Gives the client what is finished, for its next commit. Only what the client commits of its own accord is answered to
 /// [`commit_answered`](Group::commit_answered); a commit that is asked for without waiting never is.
 pub(in super::super) fn store<C: ConsumerContext>(group: &Group, consumer: &BaseConsumer<C>) {
@@ -46,6 +61,15 @@ impl Group {
             }
         }
         list
+    }
+
+    /// Those of the partitions in which nothing is left to be committed.
+    pub(in super::super) fn all_committed<'a>(&self, of: &'a [(String, i32, Option<i64>)]) -> Vec<(&'a str, i32)> {
+        let state = self.state();
+        let is_done = |(topic, partition): &(&str, i32)| {
+            state.partitions.get(&((*topic).into(), *partition)).is_some_and(|owned| owned.tracker.is_all_committed())
+        };
+        of.iter().map(|(topic, partition, _)| (topic.as_str(), *partition)).filter(is_done).collect()
     }
 
     pub(in super::super) fn commit_answered(&self, offsets: &[(String, i32, Option<i64>)], error: Option<&KafkaError>) {
