@@ -353,7 +353,7 @@ pub(super) fn dead_letter(record: &Record<'_>, rejection: &Rejection, stage: Sta
         key: record.key.map(<[u8]>::to_vec),
         payload: record.payload.map(<[u8]>::to_vec),
         headers: dead_letter::headers(rejection.code, &rejection.error, stage, &record.position.source()),
-        size: Size::MayBeCut { to: event::MAX_BYTES },
+        size: Size::MayBeCut { key: dead_letter::MAX_CUT_KEY, payload: event::MAX_BYTES },
     }
 }
 

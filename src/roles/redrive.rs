@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::Place;
 use super::progress::Progress;
+use super::whole::at_least;
 use super::wiring;
 use crate::config::Config;
 use crate::domain::decide::AgeLimit;
@@ -49,7 +50,8 @@ use tally::Tally;
                   Dead letters stay on their topic, whatever becomes of them here.\n\n\
                   Examples:\n  stepup redrive --config stepup.yaml --dry-run\n  \
                   stepup redrive --config stepup.yaml --code expired --tenant acme --from -2h\n  \
-                  stepup redrive --config stepup.yaml --code unknown_currency --ignore-age --rate 500"
+                  stepup redrive --config stepup.yaml --code unknown_currency \\\n      \
+                  --ignore-age --rate 500"
 )]
 pub struct RedriveArgs {
     /// The configuration of the processors whose dead letters they are.
@@ -72,10 +74,11 @@ pub struct RedriveArgs {
     #[arg(long, value_name = "PLACE", default_value = "latest", value_parser = Place::to, allow_hyphen_values = true)]
     to: Place,
     /// Send no more than so many.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, allow_negative_numbers = true)]
     limit: Option<u64>,
     /// Send so many a second at the most: 1 to 10000.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(allow_negative_numbers = true)]
     rate: u32,
     /// Send nothing, and tell what would go.
     #[arg(long)]

@@ -1,5 +1,5 @@
 //! The headers of a dead letter, version 1. Its key and value are those of the record that could not be processed,
-//! byte for byte.
+//! byte for byte, or their beginnings where brokers refused the whole.
 
 use std::sync::Arc;
 
@@ -56,9 +56,15 @@ pub fn headers(code: RejectCode, error: &str, stage: Stage, source: &Source) -> 
 /// how many they were.
 pub const PAYLOAD_BYTES: &str = "payload-bytes";
 
-/// Whether only the beginning of the record's payload stands here.
+/// The same of its key.
+pub const KEY_BYTES: &str = "key-bytes";
+
+/// So many bytes of a key that is cut stand here.
+pub const MAX_CUT_KEY: usize = 1024;
+
+/// Whether only the beginning of the record's key or payload stands here.
 pub fn is_cut<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> bool {
-    headers.into_iter().any(|(name, _)| name == PAYLOAD_BYTES)
+    headers.into_iter().any(|(name, _)| name == PAYLOAD_BYTES || name == KEY_BYTES)
 }
 
 /// Reads the headers of a dead letter; others are ignored.
@@ -139,8 +145,8 @@ mod tests {
     #[test]
     fn a_letter_that_was_cut_says_so() {
         let whole = headers(RejectCode::TooLarge, "too large", Stage::Evaluate, &source());
-        let cut: Vec<_> = whole.iter().cloned().chain([(PAYLOAD_BYTES, b"20000000".to_vec())]).collect();
-        for (headers, want) in [(&whole, false), (&cut, true)] {
+        let with = |name| whole.iter().cloned().chain([(name, b"20000000".to_vec())]).collect::<Vec<_>>();
+        for (headers, want) in [(&whole, false), (&with(PAYLOAD_BYTES), true), (&with(KEY_BYTES), true)] {
             assert_eq!(is_cut(headers.iter().map(|(name, value)| (*name, value.as_slice()))), want);
             assert!(read(headers).is_ok());
         }

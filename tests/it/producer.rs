@@ -32,13 +32,39 @@ async fn records_of_one_key_keep_their_order_also_where_the_queue_is_full() {
 #[tokio::test]
 async fn what_is_too_large_goes_as_far_as_it_may_be_cut_or_is_told_by_its_place() {
     let (topic, producer) = writing_to("cut", ("message.max.bytes", "1000"));
-    let of = |bytes: usize, size| Outgoing { size, ..Outgoing::new(&topic, None, vec![b'x'; bytes]) };
-    let may_be_cut = |bytes| of(bytes, Size::MayBeCut { to: 100 });
-    let records = [of(3000, Size::Fixed), may_be_cut(3000), may_be_cut(300), of(5000, Size::Fixed)];
+    let of = |key: Option<usize>, payload: Option<usize>, size| {
+        let (key, payload) = (key.map(|bytes| vec![b'k'; bytes]), payload.map(|bytes| vec![b'x'; bytes]));
+        Outgoing { payload, size, ..Outgoing::new(&topic, key, Vec::new()) }
+    };
+    let may_be_cut = |key, payload| of(key, payload, Size::MayBeCut { key: 20, payload: 100 });
+    let records = [
+        of(None, Some(3000), Size::Fixed),
+        may_be_cut(None, Some(3000)),
+        may_be_cut(Some(300), Some(300)),
+        of(Some(5000), None, Size::Fixed),
+        may_be_cut(Some(2000), Some(50)),
+        may_be_cut(Some(2001), None),
+        may_be_cut(Some(2002), Some(3000)),
+        may_be_cut(Some(15), Some(3000)),
+    ];
     assert_eq!(producer.send(&records).await.unwrap_err().unsent, [0, 3]);
     let written = read_all(kafka(), &topic);
-    let told: Vec<_> = written.iter().map(|record| (record.payload.len(), record.header("payload-bytes"))).collect();
-    assert_eq!(told, [(300, None), (100, Some("3000"))]);
+    let told: Vec<_> = written
+        .iter()
+        .map(|record| {
+            let key = record.key.as_ref().map(Vec::len);
+            (key, record.header("key-bytes"), record.payload.len(), record.header("payload-bytes"))
+        })
+        .collect();
+    let want = [
+        (Some(300), None, 300, None),
+        (None, None, 100, Some("3000")),
+        (Some(20), Some("2000"), 50, None),
+        (Some(20), Some("2001"), 0, None),
+        (Some(20), Some("2002"), 100, Some("3000")),
+        (Some(15), None, 100, Some("3000")),
+    ];
+    assert_eq!(told, want);
 }
 
 /// Whatever the brokers answer to what an idempotent producer writes, the records are there in the end, the unsent of each

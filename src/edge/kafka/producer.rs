@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::heard::{Heard, Listening};
 use super::{ClientError, Connection};
 use crate::edge::files::FileStamp;
-use crate::wire::dead_letter::PAYLOAD_BYTES;
+use crate::wire::dead_letter::{KEY_BYTES, PAYLOAD_BYTES};
 
 mod client;
 use client::Client;
@@ -29,9 +29,10 @@ pub struct Outgoing {
 pub enum Size {
     /// It goes as it is or not at all.
     Fixed,
-    /// It goes with the first bytes of its payload and its length in the header `payload-bytes`: better a part of what
-    /// cannot be processed than a partition that stands for ever.
-    MayBeCut { to: usize },
+    /// It goes with the first bytes of its key and of its payload, so many at the most, and the length of what was cut in
+    /// the headers `key-bytes` and `payload-bytes`: better a part of what cannot be processed than a partition that stands
+    /// for ever.
+    MayBeCut { key: usize, payload: usize },
 }
 
 impl Outgoing {
@@ -44,13 +45,17 @@ impl Outgoing {
         [&self.key, &self.payload].into_iter().flatten().map(Vec::len).sum()
     }
 
-    /// The record without the end of its payload, where it may be cut and is long enough for that.
+    /// The record without the ends of its key and payload, where it may be cut and one of them is long enough for that.
     fn cut(&self) -> Option<Self> {
-        let Size::MayBeCut { to } = self.size else { return None };
-        let payload = self.payload.as_ref().filter(|payload| payload.len() > to)?;
-        let mut cut = Self { payload: Some(payload[..to].to_vec()), size: Size::Fixed, ..self.clone() };
-        cut.headers.push((PAYLOAD_BYTES, payload.len().to_string().into_bytes()));
-        Some(cut)
+        let Size::MayBeCut { key, payload } = self.size else { return None };
+        let mut cut = Self { size: Size::Fixed, ..self.clone() };
+        for (bytes, most, header) in [(&mut cut.key, key, KEY_BYTES), (&mut cut.payload, payload, PAYLOAD_BYTES)] {
+            if let Some(bytes) = bytes.as_mut().filter(|bytes| bytes.len() > most) {
+                cut.headers.push((header, bytes.len().to_string().into_bytes()));
+                bytes.truncate(most);
+            }
+        }
+        (cut.headers.len() > self.headers.len()).then_some(cut)
     }
 }
 
@@ -149,18 +154,22 @@ impl Current {
 }
 
 fn create(connection: &Connection, heard: Arc<Heard>) -> Result<Arc<Client>, ClientError> {
-    let config = connection.client(&[
+    let mut defaults = vec![
         ("compression.type", "lz4"),
         ("linger.ms", "1"),
         ("partitioner", "murmur2_random"),
-        ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
         // As large as brokers may be set up to take, so that a dead letter can be what it was as an event.
         ("message.max.bytes", "10485760"),
         ("queue.buffering.max.messages", "100000"),
         ("queue.buffering.max.kbytes", "65536"),
         ("enable.idempotence", "true"),
         ("acks", "all"),
-    ])?;
+    ];
+    // Two names of one setting: where both are given either may win.
+    if !connection.properties.contains_key("delivery.timeout.ms") {
+        defaults.push(("message.timeout.ms", DELIVERY_TIMEOUT_MS));
+    }
+    let config = connection.client(&defaults)?;
     Client::start(&config, Listening(heard)).map(Arc::new)
 }
 

@@ -137,8 +137,11 @@ fn nothing_goes_where_the_configuration_does_not_read() {
 fn a_letter_that_was_cut_or_says_nothing_of_itself_never_goes() {
     let forced = Asked { force: Force::Yes, ..everything() };
     let mut cut = letter(RejectCode::TooLarge, Stage::Evaluate, "act-1", EVENT.as_bytes());
-    cut.headers.push(("payload-bytes".to_owned(), b"20000000".to_vec()));
-    assert!(matches!(judged(&cut, &forced), Verdict::Refused { refusal: Refusal::Cut, .. }));
+    let whole = cut.headers.clone();
+    for header in ["payload-bytes", "key-bytes"] {
+        cut.headers = whole.iter().cloned().chain([(header.to_owned(), b"20000000".to_vec())]).collect();
+        assert!(matches!(judged(&cut, &forced), Verdict::Refused { refusal: Refusal::Cut, .. }), "{header}");
+    }
     let dumb = Letter { headers: Vec::new(), ..cut };
     assert!(matches!(judged(&dumb, &forced), Verdict::Refused { code: None, refusal: Refusal::Unreadable }));
     let chosen = Asked { codes: vec![RejectCode::TooLarge], ..forced };

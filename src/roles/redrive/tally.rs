@@ -141,7 +141,7 @@ fn reason(code: Option<RejectCode>, refusal: Refusal) -> String {
         Refusal::ForeignSource => {
             "its source-topic is none that its stage reads by kafka.topics of this configuration".to_owned()
         }
-        Refusal::Cut => "only the beginning of its payload is left".to_owned(),
+        Refusal::Cut => "only the beginning of its key or payload is left".to_owned(),
         Refusal::NoCommand => "its payload is no command, so there is none to take up".to_owned(),
         Refusal::EndsTheSame => match code.map(RejectCode::second_try) {
             Some(SecondTry::Same { because }) => format!("a second try ends the same: {because}"),

@@ -44,7 +44,7 @@ fn told() -> Tally {
 const REFUSED: &str = "\
 4 refused
        1  -                        unreadable: its headers are not those of a dead letter
-       1  too_large                cut: only the beginning of its payload is left
+       1  too_large                cut: only the beginning of its key or payload is left
        1  too_large                ends_the_same: a second try ends the same: its bytes do not become fewer; --force sends it
        1  expired                  foreign_source: its source-topic is none that its stage reads by kafka.topics of this configuration
           evaluate reads act-1, act-2; dispatch reads cmd, ret
