@@ -19,6 +19,7 @@ mod resilience;
 mod settings;
 mod table;
 mod tree;
+pub mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

@@ -45,7 +45,8 @@ fn properties(kafka: &Kafka, settings: &Settings) -> Result<(), ConfigError> {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(allowed) {
             return Err(settings.refuse(&path, "is no name of a librdkafka property"));
         }
-        if let Some(why) = reserved(name, value).or_else(|| with_consumer_protocol(name, protocol)) {
+        let taken = reserved(name, value).or_else(|| with_consumer_protocol(name, protocol).map(str::to_owned));
+        if let Some(why) = taken {
             return Err(settings.refuse(&path, why));
         }
         if value.is_none() && kafka.properties.contains_key(name) {
@@ -56,7 +57,11 @@ fn properties(kafka: &Kafka, settings: &Settings) -> Result<(), ConfigError> {
 }
 
 /// Why a property is not free, where it is not. A value from a file is not known here.
-fn reserved(name: &str, value: Option<&str>) -> Option<&'static str> {
+fn reserved(name: &str, value: Option<&str>) -> Option<String> {
+    fixed(name, value).map(str::to_owned).or_else(|| not_positive(name, value))
+}
+
+fn fixed(name: &str, value: Option<&str>) -> Option<&'static str> {
     let truth = value.map(str::to_ascii_lowercase);
     match name {
         "bootstrap.servers" | "metadata.broker.list" => Some("is set by kafka.brokers"),
@@ -75,8 +80,31 @@ fn reserved(name: &str, value: Option<&str>) -> Option<&'static str> {
         "acks" | "request.required.acks" if !matches!(truth.as_deref(), Some("all" | "-1")) => {
             Some("can only be all: with less an acknowledged record may be lost")
         }
+        "delivery.report.only.error" if !matches!(truth.as_deref(), Some("false" | "f" | "0")) => {
+            Some("can only be false: an offset is committed once the brokers' reports on its records have come")
+        }
+        "offset.store.method" if truth.as_deref() != Some("broker") => {
+            Some("can only be broker: elsewhere nobody else in the group finds what was committed")
+        }
         _ => None,
     }
+}
+
+/// The times that librdkafka takes 0 or less of for never, and what would never be then.
+const NEVER_OFF: [(&str, &str); 4] = [
+    ("message.timeout.ms", "without an end to it a record that brokers do not take is never reported"),
+    ("delivery.timeout.ms", "without an end to it a record that brokers do not take is never reported"),
+    ("statistics.interval.ms", "lag and whether brokers answer are told from the statistics"),
+    ("topic.metadata.refresh.interval.ms", "partitions that a topic is given would never be read"),
+];
+
+fn not_positive(name: &str, value: Option<&str>) -> Option<String> {
+    let (_, why) = NEVER_OFF.iter().find(|(own, _)| *own == name)?;
+    let Some(value) = value else {
+        return Some(format!("cannot come from a file; set it in kafka.properties, a whole number from 1 on: {why}"));
+    };
+    let is_positive = value.trim().parse().is_ok_and(|number: i32| number > 0);
+    (!is_positive).then(|| format!("{value:?} is not a whole number from 1 on: {why}"))
 }
 
 fn with_consumer_protocol(name: &str, protocol: Option<&str>) -> Option<&'static str> {

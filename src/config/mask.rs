@@ -1,16 +1,41 @@
-//! What is not shown: passwords within URLs, and the values of properties that are secrets.
+//! What is not shown: passwords within URLs, and the values of properties that may be secrets.
 
 /// Stands for a secret.
 pub(super) const MASK: &str = "***";
 const SHOWN: usize = 80;
 
-/// Whether the value under this path is a secret by its name. Only librdkafka's properties have names that we do not know.
+/// Properties of librdkafka about who we are that are shown.
+const SHOWN_PROPERTIES: [&str; 16] = [
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "sasl.kerberos.keytab",
+    "sasl.kerberos.principal",
+    "sasl.kerberos.service.name",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.oauthbearer.method",
+    "sasl.username",
+    "security.protocol",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+    "ssl.keystore.location",
+];
+
+/// What the names of the other shown ones begin with. No secret's name does.
+const SHOWN_FIRST_WORDS: &str = "acks allow api auto batch broker check compression connections coordinator debug \
+    delivery enable fetch group heartbeat isolation linger log log_level max message metadata partition partitioner \
+    produce queue queued queuing receive reconnect request retries retry session socket statistics sticky topic";
+
+/// Whether the value under this path may be a secret. Only librdkafka's properties have names that we do not know, and a
+/// mistyped one may hold a password.
 pub(super) fn is_secret(path: &str) -> bool {
     path.strip_prefix("kafka.properties.").is_some_and(|name| {
         let name = name.to_ascii_lowercase();
-        ["password", "secret", "token", "private"].iter().any(|part| name.contains(part))
-            || name == "ssl.key.pem"
-            || name == "sasl.oauthbearer.config"
+        let first = name.split('.').next().unwrap_or_default();
+        !SHOWN_PROPERTIES.contains(&name.as_str()) && !SHOWN_FIRST_WORDS.split(' ').any(|word| word == first)
     })
 }
 
@@ -84,18 +109,31 @@ mod tests {
     }
 
     #[test]
-    fn secrets_among_the_properties_are_known_by_name() {
-        for (path, want) in [
-            ("kafka.properties.sasl.password", true),
-            ("kafka.properties.ssl.key.password", true),
-            ("kafka.properties.ssl.key.pem", true),
-            ("kafka.properties.sasl.oauthbearer.client.secret", true),
-            ("kafka.properties.SASL.Password", true),
-            ("kafka.properties.sasl.username", false),
-            ("kafka.properties.ssl.ca.location", false),
-            ("redis.password_file", false),
+    fn of_the_properties_only_those_are_shown_that_are_known_to_be_no_secret() {
+        for (name, want) in [
+            ("sasl.password", true),
+            ("SASL.Password", true),
+            ("sasl.pasword", true),
+            ("sals.pasword", true),
+            ("pasword", true),
+            ("client.secret", true),
+            ("sasl.jaas.config", true),
+            ("sasl.oauthbearer.client.secret", true),
+            ("sasl.oauthbearer.assertion.private.key.passphrase", true),
+            ("ssl.key.password", true),
+            ("ssl.key.pem", true),
+            ("https.ca.pem", true),
+            ("sasl.username", false),
+            ("sasl.mechanism", false),
+            ("security.protocol", false),
+            ("ssl.ca.location", false),
+            ("client.id", false),
+            ("enable.ssl.certificate.verification", false),
+            ("linger.ms", false),
+            ("log_level", false),
         ] {
-            assert_eq!(is_secret(path), want, "{path}");
+            assert_eq!(is_secret(&format!("kafka.properties.{name}")), want, "{name}");
         }
+        assert!(!is_secret("redis.password_file"));
     }
 }

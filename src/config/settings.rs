@@ -9,7 +9,7 @@ use super::table::KEYS;
 use super::tree::{self, Entry, Node};
 
 /// What the names of our environment variables begin with.
-const PREFIX: &str = "STEPUP__";
+pub(super) const PREFIX: &str = "STEPUP__";
 /// No value needs to be longer; it bounds what a message or a log line can cost.
 const LONGEST: usize = 65_536;
 

@@ -306,9 +306,17 @@ fn a_variable_goes_before_the_file_and_an_empty_one_puts_the_default_back() {
             "debug: \"a: b\"\n  security.protocol: sasl_ssl",
         ),
         (
-            &[("STEPUP__KAFKA__PROPERTIES__SSL_CA_PEM", "line\nline\n")],
+            &[(
+                "STEPUP__KAFKA__PROPERTIES",
+                "{delivery.report.only.error: false, delivery.timeout.ms: 1, statistics.interval.ms: 500}",
+            )],
             "kafka.properties",
-            "ssl.ca.pem: \"line\\nline\\n\"",
+            "delivery.report.only.error: false\n  delivery.timeout.ms: 1\n  statistics.interval.ms: 500",
+        ),
+        (
+            &[("STEPUP__KAFKA__PROPERTIES__CLIENT_ID", "line\nline\n")],
+            "kafka.properties",
+            "client.id: \"line\\nline\\n\"",
         ),
         (&[("STEPUP_LOG__LEVEL", "warn"), ("OTHER", "x")], "log.level", "debug"),
         (&[("STEPUP__ROLES", "dispatch, evaluate")], "roles", "[dispatch, evaluate]"),
@@ -343,7 +351,7 @@ fn secrets_are_kept_and_never_shown() {
     let yaml = "
 kafka:
   brokers: k
-  properties: {sasl.username: me, sasl.password: hunter2, ssl.key.password: hunter2, ssl.key.pem: hunter2}
+  properties: {sasl.username: me, sasl.password: hunter2, ssl.key.password: hunter2, ssl.key.pem: hunter2, sasl.pasword: hunter2}
 redis: {password: 007}
 preferences: {url: 'https://p.example'}
 session_api: {url: 'https://s.example'}";
@@ -806,6 +814,46 @@ const BAD: &[(&str, Variables<'_>, &str)] = &[
         "+",
         &[("STEPUP__KAFKA__PROPERTIES__ACKS", "1")],
         "STEPUP__KAFKA__PROPERTIES__ACKS: kafka.properties.acks: can only be all: with less an acknowledged record may be lost",
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES__DELIVERY_REPORT_ONLY_ERROR", "true")],
+        "STEPUP__KAFKA__PROPERTIES__DELIVERY_REPORT_ONLY_ERROR: kafka.properties.delivery.report.only.error: can only be false: an offset is committed once the brokers' reports on its records have come",
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES_FILES__DELIVERY_REPORT_ONLY_ERROR", "/run/x")],
+        "STEPUP__KAFKA__PROPERTIES_FILES__DELIVERY_REPORT_ONLY_ERROR: kafka.properties_files.delivery.report.only.error: can only be false: an offset is committed once the brokers' reports on its records have come",
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES__OFFSET_STORE_METHOD", "file")],
+        "STEPUP__KAFKA__PROPERTIES__OFFSET_STORE_METHOD: kafka.properties.offset.store.method: can only be broker: elsewhere nobody else in the group finds what was committed",
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES__MESSAGE_TIMEOUT_MS", "0")],
+        r#"STEPUP__KAFKA__PROPERTIES__MESSAGE_TIMEOUT_MS: kafka.properties.message.timeout.ms: "0" is not a whole number from 1 on: without an end to it a record that brokers do not take is never reported"#,
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES__DELIVERY_TIMEOUT_MS", "-1")],
+        r#"STEPUP__KAFKA__PROPERTIES__DELIVERY_TIMEOUT_MS: kafka.properties.delivery.timeout.ms: "-1" is not a whole number from 1 on: without an end to it a record that brokers do not take is never reported"#,
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES_FILES__DELIVERY_TIMEOUT_MS", "/run/x")],
+        "STEPUP__KAFKA__PROPERTIES_FILES__DELIVERY_TIMEOUT_MS: kafka.properties_files.delivery.timeout.ms: cannot come from a file; set it in kafka.properties, a whole number from 1 on: without an end to it a record that brokers do not take is never reported",
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES__STATISTICS_INTERVAL_MS", "0")],
+        r#"STEPUP__KAFKA__PROPERTIES__STATISTICS_INTERVAL_MS: kafka.properties.statistics.interval.ms: "0" is not a whole number from 1 on: lag and whether brokers answer are told from the statistics"#,
+    ),
+    (
+        "+",
+        &[("STEPUP__KAFKA__PROPERTIES__TOPIC_METADATA_REFRESH_INTERVAL_MS", "-1")],
+        r#"STEPUP__KAFKA__PROPERTIES__TOPIC_METADATA_REFRESH_INTERVAL_MS: kafka.properties.topic.metadata.refresh.interval.ms: "-1" is not a whole number from 1 on: partitions that a topic is given would never be read"#,
     ),
     (
         "+",

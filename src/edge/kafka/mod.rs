@@ -18,7 +18,10 @@ pub mod records;
 pub mod tail;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+
+use rdkafka::error::KafkaError;
 
 use super::files::FileStamp;
 
@@ -31,15 +34,29 @@ pub struct Connection {
     pub property_files: BTreeMap<String, PathBuf>,
 }
 
-/// Why a client could not be made.
-#[derive(Debug, thiserror::Error)]
+/// Why a client could not be made. It shows no value of a property, which may be a password.
+#[derive(thiserror::Error)]
 pub enum ClientError {
     #[error("kafka property {property}: the file {path} cannot be read")]
     PropertyFile { property: String, path: PathBuf, source: std::io::Error },
-    #[error("the Kafka client refuses its configuration")]
-    Refused(#[source] rdkafka::error::KafkaError),
+    #[error("the Kafka client refuses its configuration: {}", reason(.0))]
+    Refused(KafkaError),
     #[error("the Kafka client's thread cannot be started")]
     Thread(#[source] std::io::Error),
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What librdkafka says, which names the property. The library's own text has the value after it.
+fn reason(error: &KafkaError) -> String {
+    if let KafkaError::ClientConfig(_, description, _, _) = error {
+        return description.trim_end().to_owned();
+    }
+    error.to_string()
 }
 
 impl Connection {
@@ -74,5 +91,46 @@ impl Connection {
             config.set(property, content.trim());
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+
+    /// How a client is refused that has this property, by its value or by a file with it.
+    fn refused(property: &str, value: &str) -> [ClientError; 2] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), value).unwrap();
+        let by_value =
+            Connection { properties: [(property.to_owned(), value.to_owned())].into(), ..Connection::default() };
+        let by_file = Connection {
+            property_files: [(property.to_owned(), file.path().to_owned())].into(),
+            ..Connection::default()
+        };
+        [by_value, by_file].map(|connection| {
+            let made: Result<BaseConsumer, _> = connection.client(&[]).unwrap().create();
+            made.err().map(ClientError::Refused).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_property_that_is_refused_is_named_without_its_value() {
+        for (property, value, reason) in [
+            ("sasl.pasword", "hunter2secret", "No such configuration property: \"sasl.pasword\""),
+            ("sasl.oauthbearer.client.secret", "hunter2secret", "\"sasl.oauthbearer.client.secret\" not supported"),
+            ("linger.ms", "hunter2secret", "Invalid value for configuration property \"queue.buffering.max.ms\""),
+            ("fetch.wait.max.ms", "987654321", "property \"fetch.wait.max.ms\" value 987654321 is outside"),
+        ] {
+            for error in refused(property, value) {
+                let said = error.to_string();
+                assert!(said.contains(reason) && said.lines().count() == 1, "{said}");
+                let whole = anyhow::Error::from(error);
+                let shown = [said, format!("{whole:#}"), format!("{whole:?}")];
+                assert!(!shown.iter().any(|text| text.contains("hunter2")), "{shown:?}");
+            }
+        }
     }
 }
