@@ -61,6 +61,30 @@ fn windows_and_cool_downs_outlive_a_redis_that_was_emptied() {
 }
 
 #[test]
+fn a_bet_that_was_rejected_does_not_count_when_windows_are_filled_again() {
+    let redis = RedisServer::start();
+    let stack = Stack::on("rejected-bets", 1, &[("acme", WATCHED)], kafka(), &redis.url())
+        .with("evaluate: { max_clock_skew: 1s }");
+    let processor = stack.run("evaluate");
+    let soon = clock::now().plus(Duration::from_secs(8));
+    let ahead = |id: &str, at: &str| event("acme", "ann", id, "bet", at, r#","amount":"5""#);
+    stack.produce(&[bet("ann", 1), bet("ann", 2)]);
+    stack.produce(&[ahead("soon", &soon.to_string()), ahead("far", "2099-01-01T00:00:00Z")]);
+    wait_until(PATIENCE, "two are rejected", || stack.read("dead-letters").len() == 2);
+    wait_until(PATIENCE, "two are decided", || decided(&processor) == 2.0);
+    wait_until(PATIENCE, "one would not be rejected any more", || clock::now() > soon);
+    let at_first = refills(&processor);
+    flush(&redis);
+    stack.produce(&[bet("ann", 3)]);
+    wait_until(PATIENCE, "the third is decided", || decided(&processor) == 3.0);
+    assert!(refills(&processor) > at_first, "it was filled again");
+    assert!(stack.read("commands").is_empty(), "what was rejected is no bet");
+    stack.produce(&[bet("ann", 4)]);
+    wait_until(PATIENCE, "the fourth is decided", || decided(&processor) == 4.0);
+    assert_eq!(commanded(&stack, "high_frequency_betting").len(), 1, "the window's newest bet is none from 2099");
+}
+
+#[test]
 fn a_command_that_ended_before_redis_was_emptied_does_not_end_again_otherwise() {
     let redis = RedisServer::start();
     let stack = Stack::on("ended", 1, &[("acme", WATCHED)], kafka(), &redis.url());
