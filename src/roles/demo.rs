@@ -4,7 +4,7 @@
 //! The broker is the mock cluster inside the Kafka client, so the roles speak real Kafka to it. What is shown is read from
 //! the process's own `/metrics` and topics, as anyone outside could.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,22 +27,24 @@ use crate::edge::memory::store::MemoryStore;
 use crate::health::Health;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::telemetry::{self, Colour};
 use crate::traces::Traces;
 
+mod figures;
 mod follow;
+mod table;
 mod view;
+use figures::Figures;
 use follow::Followed;
-use view::{Figures, Style, View};
+use view::View;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  stepup demo --for 1m --rate 500")]
 pub struct DemoArgs {
     /// How long customers go on, like 30s or 2m.
-    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = duration, allow_hyphen_values = true)]
     time: Duration,
     /// Events a second.
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=5_000), allow_negative_numbers = true)]
     rate: u32,
     /// Which customers, and what they do: the same seed gives the same.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -117,7 +119,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let metrics = Metrics::new(config.metrics.max_tenants)?;
     let health = Health::new();
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
-    let metrics_address = listener.local_addr()?;
+    let page_address = listener.local_addr()?;
     let console = Console::new(&config, metrics.clone(), health.clone());
     let front = console.as_ref().map(|console| console.serve(&ending));
     let serving = tokio::spawn(http::serve(listener, metrics.clone(), health.clone(), front, ending.clone()));
@@ -137,16 +139,11 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> anyhow::Result<()> 
     let followed = Followed::default();
     let following = follow::start(&brokers, followed.clone(), ending.clone())?;
 
-    let style = match (std::io::stderr().is_terminal(), telemetry::stderr_colour()) {
-        (false, _) => Style::Lines,
-        (true, Colour::Off) => Style::Table,
-        (true, Colour::On) => Style::ColouredTable,
-    };
-    let mut view = View::new(!args.quiet, style, &format!("http://{metrics_address}/"));
+    let mut view = View::new(!args.quiet, &format!("http://{page_address}/"));
     let began = Instant::now();
     let sent = drive(&args, &brokers, &metrics, &followed, &mut view, &stop).await?;
     let figures = settle(sent, began, &metrics, &followed, &mut view).await;
-    view.close(&figures, &followed)?;
+    view.close()?;
 
     stop_roles.cancel();
     working.await.context("the roles failed")??;

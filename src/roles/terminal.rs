@@ -1,8 +1,11 @@
 //! What text is written for: how wide it may be, and whether colours are seen.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::telemetry::Colour;
 
@@ -74,6 +77,38 @@ impl Terminal {
     }
 }
 
+/// How large a terminal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub columns: usize,
+    pub rows: usize,
+}
+
+impl Size {
+    /// What a terminal is taken for that does not say.
+    pub const USUAL: Self = Self { columns: USUAL_WIDTH, rows: 24 };
+
+    /// That of the terminal on the standard error at this moment; `None` where it is no terminal.
+    pub fn of_stderr() -> Option<Self> {
+        let stderr = std::io::stderr();
+        let told = terminal_size::terminal_size_of(&stderr)
+            .map(|(columns, rows)| Self { columns: usize::from(columns.0), rows: usize::from(rows.0) });
+        stderr.is_terminal().then(|| told.unwrap_or(Self::USUAL))
+    }
+}
+
+/// The text itself, or its beginning and an ellipsis, in at most so many columns.
+pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let beginnings = text.char_indices().filter_map(|(end, _)| text.get(..end));
+    match beginnings.take_while(|beginning| beginning.width() < columns).last() {
+        Some(beginning) => Cow::Owned(format!("{beginning}…")),
+        None => Cow::Borrowed(""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +135,21 @@ mod tests {
         let seen = Terminal { width: 80, colour: Colour::On };
         assert_eq!(seen.good("ok"), "\x1b[32mok\x1b[0m");
         assert_eq!(Terminal { colour: Colour::Off, ..seen }.good("ok"), "ok");
+    }
+
+    #[test]
+    fn text_is_cut_by_columns_and_not_by_characters() {
+        for (text, columns, want) in [
+            ("customer", 8, "customer"),
+            ("customer", 7, "custom…"),
+            ("customer", 1, "…"),
+            ("customer", 0, ""),
+            ("顧客番号", 7, "顧客番…"),
+            ("顧客番号", 6, "顧客…"),
+            ("Cafe\u{301}s", 5, "Cafe\u{301}s"),
+            ("Cafe\u{301}s", 4, "Caf…"),
+        ] {
+            assert_eq!(cut(text, columns), want, "{text} in {columns}");
+        }
     }
 }

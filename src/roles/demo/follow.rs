@@ -16,14 +16,26 @@ use crate::domain::ids::CommandId;
 use crate::domain::outcome::Ending;
 use crate::wire::{command, outcome};
 
-/// The sessions that were asked for lately, and what was seen in all.
+/// How a command ended, as the view tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    /// The time of day, as in `12:34:56`.
+    pub(super) clock: String,
+    pub(super) who: String,
+    pub(super) why: String,
+    pub(super) end: &'static str,
+}
+
+pub(super) const ASKED: &str = "asked for a selfie";
+
+/// The commands that ended lately, and what was seen in all.
 #[derive(Clone, Default)]
 pub(super) struct Followed(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
     why: HashMap<CommandId, String>,
-    recent: VecDeque<String>,
+    recent: VecDeque<Ended>,
     commands: HashSet<CommandId>,
     /// The reference of each command's outcome.
     outcomes: HashMap<CommandId, String>,
@@ -37,8 +49,8 @@ impl Followed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The latest lines, the newest last.
-    pub(super) fn recent(&self) -> Vec<String> {
+    /// The latest endings, the newest last.
+    pub(super) fn recent(&self) -> Vec<Ended> {
         self.seen().recent.iter().cloned().collect()
     }
 
@@ -82,7 +94,7 @@ impl Followed {
         seen.outcomes.insert(outcome.command, outcome.reference);
         let why = seen.why.remove(&outcome.command).unwrap_or_else(|| outcome.trigger.name().replace('_', " "));
         let end = match &outcome.ending {
-            Ending::SessionCreated(_) => "asked for a selfie",
+            Ending::SessionCreated(_) => ASKED,
             Ending::NotRequired { .. } => "not required",
             Ending::AlreadyExists => "was asked already",
             Ending::Rejected { .. } => "rejected",
@@ -91,7 +103,7 @@ impl Followed {
         let clock = outcome.completed_at.to_string();
         let clock = clock.get(11..19).unwrap_or_default().to_owned();
         let who = format!("{} {}", outcome.tenant, outcome.customer);
-        seen.recent.push_back(format!("{clock}  {who:<24} {why:<34} {end}"));
+        seen.recent.push_back(Ended { clock, who, why, end });
         if seen.recent.len() > RECENT {
             seen.recent.pop_front();
         }

@@ -1,178 +1,56 @@
 //! What a person sees: a table that stands still on a terminal, and a line now and then anywhere else.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use super::follow::Followed;
+use unicode_width::UnicodeWidthStr as _;
 
-/// What `/metrics` says at one moment.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Figures {
-    pub(super) sent: u64,
-    pub(super) elapsed: Duration,
-    /// Events that have come to their end.
-    pub(super) events: u64,
-    pub(super) rejected: u64,
-    pub(super) commands: u64,
-    pub(super) outcomes: u64,
-    sessions: u64,
-    /// By trigger: how often it was tested, required, and held back by its cool-down.
-    triggers: BTreeMap<String, [u64; 3]>,
-    command_latency: Histogram,
-    session_latency: Histogram,
-}
+use super::figures::Figures;
+use super::follow::{Ended, Followed};
+use super::table::{self, table};
+use crate::roles::terminal::{Size, Terminal};
 
-/// Cumulative counts by upper bound in seconds.
-#[derive(Debug, Clone, Default)]
-struct Histogram(Vec<(f64, f64)>);
-
-impl Histogram {
-    /// The quantile in milliseconds, by straight lines within its bucket.
-    fn quantile(&self, q: f64) -> Option<f64> {
-        let total = self.0.last()?.1;
-        if total <= 0.0 {
-            return None;
-        }
-        let rank = q * total;
-        let mut below = (0.0, 0.0);
-        for (bound, count) in &self.0 {
-            if *count >= rank {
-                let (from, before) = below;
-                let to = if bound.is_finite() { *bound } else { from };
-                let share = if *count > before { (rank - before) / (count - before) } else { 1.0 };
-                return Some((from + (to - from) * share) * 1_000.0);
-            }
-            below = (*bound, *count);
-        }
-        None
-    }
-}
-
-impl Figures {
-    /// Reads the Prometheus text format, as far as the view needs it.
-    pub(super) fn read(metrics: &str, sent: u64, elapsed: Duration) -> Self {
-        let mut figures = Self { sent, elapsed, ..Self::default() };
-        for line in metrics.lines().filter(|line| !line.starts_with('#')) {
-            let Some((series, value)) = line.rsplit_once(' ') else { continue };
-            let Ok(value) = value.parse::<f64>() else { continue };
-            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "counters are whole and not negative"
-            )]
-            figures.take(name, labels, value, value as u64);
-        }
-        figures
-    }
-
-    fn take(&mut self, name: &str, labels: &str, value: f64, count: u64) {
-        match name {
-            "stepup_events_total" => {
-                self.events += count;
-                if label(labels, "result") == Some("rejected") {
-                    self.rejected += count;
-                }
-            }
-            "stepup_decisions_total" => {
-                let Some(trigger) = label(labels, "trigger") else { return };
-                let row = self.triggers.entry(trigger.to_owned()).or_default();
-                row[0] += count;
-                match label(labels, "decision") {
-                    Some("required") => row[1] += count,
-                    Some("in_cooldown") => row[2] += count,
-                    Some(_) | None => {}
-                }
-            }
-            "stepup_commands_total" => self.commands += count,
-            "stepup_outcomes_total" => {
-                self.outcomes += count;
-                if label(labels, "status") == Some("session_created") {
-                    self.sessions += count;
-                }
-            }
-            "stepup_command_latency_seconds_bucket" => self.command_latency.0.extend(bound(labels).map(|b| (b, value))),
-            "stepup_session_latency_seconds_bucket" => self.session_latency.0.extend(bound(labels).map(|b| (b, value))),
-            _ => {}
-        }
-    }
-}
-
-fn label<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
-    let start = labels.find(&format!("{name}=\""))? + name.len() + 2;
-    labels[start..].split('"').next()
-}
-
-fn bound(labels: &str) -> Option<f64> {
-    match label(labels, "le")? {
-        "+Inf" => Some(f64::INFINITY),
-        number => number.parse().ok(),
-    }
-}
-
-/// How figures are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
-    /// A line now and then, for anything that is no terminal.
-    Lines,
-    /// A table that stands still.
-    Table,
-    ColouredTable,
-}
+/// Between two lines where no table is shown.
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Shows figures to people, on the standard error.
 pub(super) struct View {
     shown: bool,
-    style: Style,
     url: String,
-    /// Lines that stand on the terminal and are written over.
-    lines: usize,
+    /// The lines that stand on the terminal and are written over, each with the columns it takes.
+    standing: Vec<usize>,
     last: Option<(Duration, u64)>,
-    /// For other places than a terminal: when the last line was written.
+    /// When the last line was written that stays.
     last_line: Option<Duration>,
 }
 
 impl View {
-    pub(super) fn new(shown: bool, style: Style, url: &str) -> Self {
-        Self { shown, style, url: url.to_owned(), lines: 0, last: None, last_line: None }
+    pub(super) fn new(shown: bool, url: &str) -> Self {
+        Self { shown, url: url.to_owned(), standing: Vec::new(), last: None, last_line: None }
     }
 
     pub(super) fn show(&mut self, figures: &Figures, followed: &Followed) -> io::Result<()> {
         if !self.shown {
             return Ok(());
         }
+        let text = self.text(figures, &followed.recent(), Size::of_stderr(), Terminal::stderr());
+        io::stderr().lock().write_all(text.as_bytes())
+    }
+
+    /// Leaves the last state on the terminal.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        if self.standing.is_empty() { Ok(()) } else { io::stderr().lock().write_all(b"\n") }
+    }
+
+    /// What is to be written; `size` is that of the terminal, where there is one.
+    fn text(&mut self, figures: &Figures, recent: &[Ended], size: Option<Size>, terminal: Terminal) -> String {
         let rate = self.rate(figures);
-        let mut stderr = io::stderr().lock();
-        if self.style != Style::Lines {
-            let paint = Paint(self.style == Style::ColouredTable);
-            let table = table(figures, rate, &self.url, &followed.recent(), paint);
-            let mut text = String::new();
-            if self.lines > 0 {
-                let _ = write!(text, "\x1b[{}A\x1b[J", self.lines);
-            }
-            text.push_str(&table);
-            self.lines = table.lines().count();
-            return stderr.write_all(text.as_bytes());
+        match size {
+            Some(size) if table::fits(size) => self.table(figures, rate, recent, size, terminal),
+            Some(size) => self.line(figures, rate, size.columns),
+            None => self.line(figures, rate, usize::MAX),
         }
-        let due = self.last_line.is_none_or(|last| figures.elapsed.saturating_sub(last) >= Duration::from_secs(2));
-        if !due {
-            return Ok(());
-        }
-        if self.last_line.is_none() {
-            writeln!(stderr, "stepup demo; metrics at {}", self.url)?;
-        }
-        self.last_line = Some(figures.elapsed);
-        let latency = latency(&figures.command_latency);
-        writeln!(
-            stderr,
-            "{:>4} s  {:>7} events  {rate:>5.0}/s  {:>5} commands  {:>5} sessions  event → command {latency}",
-            figures.elapsed.as_secs(),
-            figures.events,
-            figures.commands,
-            figures.sessions,
-        )
     }
 
     /// Events that came to their end a second, since the view was last shown.
@@ -185,74 +63,58 @@ impl View {
         if seconds > 0.0 { events / seconds } else { 0.0 }
     }
 
-    /// Leaves the last state on the terminal.
-    pub(super) fn close(&mut self, figures: &Figures, followed: &Followed) -> io::Result<()> {
-        if self.style == Style::Lines { Ok(()) } else { self.show(figures, followed) }
+    fn table(&mut self, figures: &Figures, rate: f64, recent: &[Ended], size: Size, terminal: Terminal) -> String {
+        let mut text = self.taken_away(size.columns);
+        for line in table(figures, rate, &self.url, recent, size) {
+            let (line, width) = line.shown(size.columns, terminal);
+            let _ = writeln!(text, "{line}");
+            self.standing.push(width);
+        }
+        text
+    }
+
+    /// Takes away the table that stands. A line that has become wider than the terminal takes several rows of it.
+    fn taken_away(&mut self, columns: usize) -> String {
+        let rows: usize = self.standing.drain(..).map(|width| width.div_ceil(columns).max(1)).sum();
+        if rows > 0 { format!("\r\x1b[{rows}A\x1b[J") } else { String::new() }
+    }
+
+    fn line(&mut self, figures: &Figures, rate: f64, columns: usize) -> String {
+        let mut text = self.taken_away(columns);
+        if self.last_line.is_some_and(|last| figures.elapsed.saturating_sub(last) < LINE_EVERY) {
+            return text;
+        }
+        if self.last_line.is_none() {
+            let opening = ["stepup demo", &format!("page at {}", self.url), "metrics under /metrics"];
+            let line = opening.join("; ");
+            let _ = writeln!(text, "{}", if line.width() <= columns { line } else { opening.join("\n") });
+        }
+        self.last_line = Some(figures.elapsed);
+        let pieces = [
+            format!("{:>4} s", figures.elapsed.as_secs()),
+            format!("{:>7} events", figures.events),
+            format!("{rate:>5.0}/s"),
+            format!("{:>5} commands", figures.commands),
+            format!("{:>5} sessions", figures.sessions),
+            format!("event → command {}", figures.command_latency),
+        ];
+        let _ = writeln!(text, "{}", beside(&pieces, columns));
+        text
     }
 }
 
-/// Colours where they are wanted.
-#[derive(Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn with(self, code: &str, text: impl std::fmt::Display) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+/// As many of the pieces as fit, side by side.
+fn beside(pieces: &[String], columns: usize) -> String {
+    let mut line = String::new();
+    for piece in pieces {
+        let gap = if line.is_empty() { "" } else { "  " };
+        if line.width() + gap.len() + piece.width() > columns {
+            break;
+        }
+        line.push_str(gap);
+        line.push_str(piece);
     }
-
-    fn bold(self, text: impl std::fmt::Display) -> String {
-        self.with("1", text)
-    }
-
-    fn dim(self, text: impl std::fmt::Display) -> String {
-        self.with("2", text)
-    }
-
-    fn green(self, text: impl std::fmt::Display) -> String {
-        self.with("32", text)
-    }
-}
-
-fn table(figures: &Figures, rate: f64, url: &str, recent: &[String], paint: Paint) -> String {
-    let mut text = String::new();
-    let seconds = figures.elapsed.as_secs();
-    let _ =
-        writeln!(text, "{}   {seconds:>3} s   {}", paint.bold("stepup demo"), paint.dim(format!("metrics at {url}")));
-    let _ = writeln!(text);
-    let _ = writeln!(
-        text,
-        "  events {:>8}  {rate:>6.0}/s      commands {:>6}      sessions {}      dead letters {:>4}",
-        figures.events,
-        figures.commands,
-        paint.green(format!("{:>6}", figures.sessions)),
-        figures.rejected
-    );
-    let _ = writeln!(
-        text,
-        "  event → command   {:<26}  command → outcome   {}",
-        latency(&figures.command_latency),
-        latency(&figures.session_latency)
-    );
-    let _ = writeln!(text);
-    let head = format!("  {:<28}{:>10}{:>12}{:>14}", "trigger", "tested", "required", "in cool-down");
-    let _ = writeln!(text, "{}", paint.dim(head));
-    for (trigger, [tested, required, cooling]) in &figures.triggers {
-        let required = format!("{required:>12}");
-        let required = if required.trim() == "0" { paint.dim(required) } else { paint.bold(required) };
-        let _ = writeln!(text, "  {trigger:<28}{tested:>10}{required}{cooling:>14}");
-    }
-    let _ = writeln!(text);
-    for line in recent {
-        let _ = writeln!(text, "  {}", line.replace("asked for a selfie", &paint.green("asked for a selfie")));
-    }
-    text
-}
-
-fn latency(histogram: &Histogram) -> String {
-    match (histogram.quantile(0.5), histogram.quantile(0.99)) {
-        (Some(median), Some(p99)) => format!("p50 {median:.0} ms, p99 {p99:.0} ms"),
-        _ => "–".to_owned(),
-    }
+    line
 }
 
 /// What a person takes home.
@@ -270,29 +132,154 @@ pub(super) fn summary(figures: &Figures, followed: &Followed) -> String {
         followed.lost(),
         followed.asked_twice()
     );
-    let _ = writeln!(text, "event → command     {}", latency(&figures.command_latency));
-    let _ = writeln!(text, "command → outcome   {}", latency(&figures.session_latency));
+    let _ = writeln!(text, "event → command     {}", figures.command_latency);
+    let _ = writeln!(text, "command → outcome   {}", figures.session_latency);
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::trigger::Trigger;
+    use crate::roles::demo::follow::ASKED;
+    use crate::telemetry::Colour;
+
+    const PLAIN: Terminal = Terminal { width: 80, colour: Colour::Off };
+
+    /// Those of a long and busy demo.
+    fn figures(seconds: u64) -> Figures {
+        let mut metrics = "stepup_events_total{result=\"decided\"} 1234567\n\
+            stepup_events_total{result=\"rejected\"} 1234\n\
+            stepup_commands_total{} 12345\n\
+            stepup_outcomes_total{status=\"session_created\"} 12344\n\
+            stepup_command_latency_seconds_bucket{le=\"0.5\"} 10\n\
+            stepup_session_latency_seconds_bucket{le=\"2\"} 10\n"
+            .to_owned();
+        for (required, trigger) in Trigger::ALL.iter().enumerate() {
+            let series = format!("{{trigger=\"{}\",decision=\"required\"}}", trigger.name());
+            let _ = writeln!(metrics, "stepup_decisions_total{series} {required}");
+        }
+        Figures::read(&metrics, 1_235_801, Duration::from_secs(seconds))
+    }
+
+    fn recent() -> Vec<Ended> {
+        let ended = |number| Ended {
+            clock: "12:34:56".to_owned(),
+            who: format!("tenant-0 customer-10{number}"),
+            why: "large bet placement of 1234.56 USD".to_owned(),
+            end: ASKED,
+        };
+        (0..6).map(ended).collect()
+    }
+
+    fn view() -> View {
+        View::new(true, "http://127.0.0.1:34567/")
+    }
+
+    fn shown(view: &mut View, seconds: u64, columns: usize, rows: usize) -> String {
+        view.text(&figures(seconds), &recent(), Some(Size { columns, rows }), PLAIN)
+    }
 
     #[test]
-    fn figures_come_from_the_metrics_text() {
-        let text = "# HELP x y\n\
-            stepup_events_total{tenant=\"t\",type=\"bet\",result=\"decided\"} 7\n\
-            stepup_events_total{tenant=\"unknown\",type=\"unknown\",result=\"rejected\"} 2\n\
-            stepup_decisions_total{tenant=\"t\",trigger=\"login\",decision=\"required\"} 3\n\
-            stepup_decisions_total{tenant=\"t\",trigger=\"login\",decision=\"in_cooldown\"} 4\n\
-            stepup_command_latency_seconds_bucket{le=\"0.01\"} 50\n\
-            stepup_command_latency_seconds_bucket{le=\"0.02\"} 100\n\
-            stepup_command_latency_seconds_bucket{le=\"+Inf\"} 100\n";
-        let figures = Figures::read(text, 9, Duration::ZERO);
-        assert_eq!((figures.events, figures.rejected), (9, 2));
-        assert_eq!(figures.triggers["login"], [7, 3, 4]);
-        assert_eq!(latency(&figures.command_latency), "p50 10 ms, p99 20 ms");
-        assert_eq!(latency(&Histogram::default()), "–");
+    fn the_table_fits_every_terminal_that_it_is_shown_on() {
+        for columns in 60..130 {
+            for rows in 12..40 {
+                let text = shown(&mut view(), 3_600, columns, rows);
+                assert!(text.lines().all(|line| line.width() <= columns), "{columns}x{rows}\n{text}");
+                assert!(text.lines().count() < rows, "{columns}x{rows}\n{text}");
+            }
+        }
+    }
+
+    /// The table as it stands on a screen, without what is blank at the end of a line.
+    fn screen(columns: usize, rows: usize) -> String {
+        let text = shown(&mut view(), 3_600, columns, rows);
+        text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    #[test]
+    fn nothing_but_the_clock_is_missing_at_80_columns() {
+        let want = "\
+stepup demo   3600 s   page at http://127.0.0.1:34567/   metrics under /metrics
+
+  events 1235801   343/s   commands 12345   sessions 12344   dead letters 1234
+  event → command p50 250, p99 495 ms    command → outcome p50 1000, p99 1980 ms
+
+  trigger                     tested  required  in cool-down
+  account_balance_transfer         8         8             0
+  deposit                          9         9             0
+  device_fingerprint_change        6         6             0
+  high_frequency_betting          12        12             0
+  large_bet_placement             11        11             0
+  login                            0         0             0
+  name_change                      2         2             0
+  new_device_or_location           5         5             0
+  password_change                  1         1             0
+  payment_method_change            7         7             0
+  phone_number_change              3         3             0
+  two_factor_auth_change           4         4             0
+  withdrawal                      10        10             0
+
+  tenant-0 customer-103  large bet placement of 1234.56 USD   asked for a selfie
+  tenant-0 customer-104  large bet placement of 1234.56 USD   asked for a selfie
+  tenant-0 customer-105  large bet placement of 1234.56 USD   asked for a selfie
+";
+        assert_eq!(screen(80, 24), want);
+        assert!(
+            screen(90, 24).ends_with(
+                "  12:34:56  tenant-0 customer-105  large bet placement of 1234.56 USD   asked for a selfie\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_low_terminal_shows_the_triggers_that_required_the_most() {
+        let want = "\
+stepup demo   3600 s   page at http://127.0.0.1:34567/
+metrics under /metrics
+  events 1235801   343/s   commands 12345   sessions 12344
+  dead letters 1234
+  event → command p50 250, p99 495 ms
+  command → outcome p50 1000, p99 1980 ms
+  trigger                     tested  required  in cool-down
+  high_frequency_betting          12        12             0
+  large_bet_placement             11        11             0
+  withdrawal                      10        10             0
+  and 10 more
+";
+        assert_eq!(screen(60, 12), want);
+    }
+
+    #[test]
+    fn a_table_is_written_over_the_rows_that_the_last_one_takes_now() {
+        let mut view = view();
+        let mut standing = shown(&mut view, 1, 80, 24);
+        for (seconds, columns, rows) in [(2, 80, 24), (3, 60, 24), (4, 100, 30), (5, 50, 10)] {
+            let taken: usize = standing.lines().map(|line| line.width().div_ceil(columns).max(1)).sum();
+            let text = shown(&mut view, seconds, columns, rows);
+            standing = text.strip_prefix(&format!("\r\x1b[{taken}A\x1b[J")).expect(&text).to_owned();
+        }
+        let text = shown(&mut view, 6, 80, 24);
+        assert!(text.starts_with("stepup demo"), "the lines stay: {text:?}");
+    }
+
+    #[test]
+    fn where_no_table_fits_there_is_a_line_now_and_then() {
+        let opening = "stepup demo\npage at http://127.0.0.1:34567/\nmetrics under /metrics\n";
+        let mut view = view();
+        for (seconds, size, want) in [
+            (2, Some((40, 10)), format!("{opening}   2 s  1235801 events  617900/s\n")),
+            (3, Some((40, 10)), String::new()),
+            (4, Some((70, 11)), "   4 s  1235801 events      0/s  12345 commands  12344 sessions\n".to_owned()),
+            (
+                6,
+                None,
+                "   6 s  1235801 events      0/s  12345 commands  12344 sessions  event → command p50 250, p99 495 ms\n"
+                    .to_owned(),
+            ),
+        ] {
+            let size = size.map(|(columns, rows)| Size { columns, rows });
+            assert_eq!(view.text(&figures(seconds), &recent(), size, PLAIN), want);
+        }
     }
 }

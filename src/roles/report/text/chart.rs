@@ -2,8 +2,8 @@
 
 use super::super::chart::{Base, Span};
 use super::super::{Chart, ChartKind, Series};
-use super::words::{clipped, padded_left, padded_right, width_of, wrapped};
-use crate::roles::terminal::Terminal;
+use super::words::{padded_left, padded_right, width_of, wrapped};
+use crate::roles::terminal::{Terminal, cut};
 
 /// More bars than these are told as a row of blocks.
 const MOST_BARS: usize = 20;
@@ -59,9 +59,9 @@ impl Chart {
         let ground = span.place(0.0).unwrap_or(0.0);
         let line = |((bar, x), y): ((&(f64, &str, f64), &String), &String)| {
             let length = span.place(bar.2).map_or(0.0, |top| (top - ground).abs());
-            let name = padded_right(&clipped(bar.1, name_column), name_column);
+            let name = padded_right(&cut(bar.1, name_column), name_column);
             let line = format!("{} {name} {} {y}", padded_left(x, x_column), blocks(length, room));
-            format!("{}\n", clipped(&line, width))
+            format!("{}\n", cut(&line, width))
         };
         bars.iter().zip(&xs).zip(&ys).map(line).collect()
     }
@@ -74,10 +74,10 @@ impl Chart {
         let room = width.saturating_sub(names + says + 4).clamp(1, 60);
         let Some(x) = Span::of(self.drawn().map(|point| point.0), self.x.scale, 1.0) else { return String::new() };
         let line = |(series, extent): (&Series, &String)| {
-            let name = padded_right(&clipped(&series.name, names), names);
+            let name = padded_right(&cut(&series.name, names), names);
             let course = self.course(series, &x, room);
             let line = format!("{name}  {}  {}", padded_right(&course, room), extent);
-            format!("{}\n", clipped(&line, width))
+            format!("{}\n", cut(&line, width))
         };
         let mut text: String = self.series.iter().zip(&extents).map(line).collect();
         text.push_str(&self.ends(names, room, width));
@@ -104,12 +104,12 @@ impl Chart {
         let (first, last) = (self.x.unit.exact(first), self.x.unit.exact(last));
         if first == last {
             let middle = (room / 2).saturating_sub(width_of(&first) / 2);
-            return format!("{}\n", clipped(&format!("{}{first}", " ".repeat(names + 2 + middle)), width));
+            return format!("{}\n", cut(&format!("{}{first}", " ".repeat(names + 2 + middle)), width));
         }
         let between = room.saturating_sub(width_of(&first) + width_of(&last)).max(3);
         let between = if between == 3 { " … ".to_owned() } else { " ".repeat(between) };
         let line = format!("{}{first}{between}{last}", " ".repeat(names + 2));
-        format!("{}\n", clipped(&line, width))
+        format!("{}\n", cut(&line, width))
     }
 
     fn extent(&self, series: &Series) -> String {

@@ -5,9 +5,9 @@ mod table;
 mod words;
 
 use super::{Block, Figure, Page, Section, Tone};
-use crate::roles::terminal::Terminal;
+use crate::roles::terminal::{Terminal, cut};
 use crate::telemetry::Colour;
-use words::{clipped, padded_left, width_of, wrapped};
+use words::{padded_left, width_of, wrapped};
 
 impl Page {
     /// The page as text of so many columns, without colours.
@@ -64,14 +64,14 @@ fn lines_of(figures: &[Figure], terminal: Terminal) -> String {
 impl Figure {
     /// The figure as a line, its value aligned to the right in so many columns.
     pub fn line(&self, column: usize, terminal: Terminal) -> String {
-        let value = padded_left(&clipped(&super::plain::plain(&self.value), column), column);
+        let value = padded_left(&cut(&super::plain::plain(&self.value), column), column);
         let (value, mark) = match self.tone {
             Tone::Plain => (value, " ".to_owned()),
             Tone::Good => (terminal.good(value), terminal.good("✓")),
             Tone::Bad => (terminal.bad(value), terminal.bad("✗")),
         };
         let room = terminal.width.saturating_sub(column + 3);
-        format!("{value} {mark} {}", clipped(&super::plain::plain(&self.label), room)).trim_end().to_owned()
+        format!("{value} {mark} {}", cut(&super::plain::plain(&self.label), room)).trim_end().to_owned()
     }
 }
 

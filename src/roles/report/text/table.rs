@@ -1,7 +1,8 @@
 //! A table as text.
 
 use super::super::{Align, Table};
-use super::words::{clipped, padded_left, padded_right, width_of, wrapped};
+use super::words::{padded_left, padded_right, width_of, wrapped};
+use crate::roles::terminal::cut;
 
 /// Between two columns.
 const SPACE: &str = "  ";
@@ -70,8 +71,8 @@ fn lines(table: &Table, widths: &[usize]) -> String {
 
 fn line(table: &Table, widths: &[usize], cells: impl Iterator<Item = String>) -> String {
     let cell = |((cell, width), column): ((String, &usize), &super::super::Column)| match column.align {
-        Align::Left => padded_right(&clipped(&cell, *width), *width),
-        Align::Right => padded_left(&clipped(&cell, *width), *width),
+        Align::Left => padded_right(&cut(&cell, *width), *width),
+        Align::Right => padded_left(&cut(&cell, *width), *width),
     };
     let line = cells.zip(widths).zip(&table.columns).map(cell).collect::<Vec<_>>().join(SPACE);
     format!("{}\n", line.trim_end())

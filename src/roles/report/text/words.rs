@@ -1,28 +1,9 @@
 //! Text measured in columns of a terminal: wide characters take two, marks that sit on others none.
 
-use std::borrow::Cow;
-
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 pub(super) fn width_of(text: &str) -> usize {
     text.width()
-}
-
-/// The text itself, or its beginning and an ellipsis, in at most so many columns.
-pub(super) fn clipped(text: &str, width: usize) -> Cow<'_, str> {
-    if width_of(text) <= width {
-        return Cow::Borrowed(text);
-    }
-    let Some(room) = width.checked_sub(1) else { return Cow::Borrowed("") };
-    let mut end = 0;
-    for (at, c) in text.char_indices() {
-        let next = at + c.len_utf8();
-        if text.get(..next).is_none_or(|beginning| width_of(beginning) > room) {
-            break;
-        }
-        end = next;
-    }
-    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
 }
 
 pub(super) fn padded_left(text: &str, width: usize) -> String {
@@ -76,25 +57,6 @@ fn pieces(word: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn it_is_clipped_by_columns_and_not_by_characters() {
-        for (text, width, want) in [
-            ("customer", 8, "customer"),
-            ("customer", 7, "custom…"),
-            ("customer", 1, "…"),
-            ("customer", 0, ""),
-            ("顧客番号", 8, "顧客番号"),
-            ("顧客番号", 7, "顧客番…"),
-            ("顧客番号", 6, "顧客…"),
-            ("Cafe\u{301}s", 5, "Cafe\u{301}s"),
-            ("Cafe\u{301}s", 4, "Caf…"),
-        ] {
-            let clip = clipped(text, width);
-            assert_eq!(clip, want, "{text} in {width}");
-            assert!(width_of(&clip) <= width);
-        }
-    }
 
     #[test]
     fn a_paragraph_is_broken_between_words_and_a_long_word_where_it_must() {
