@@ -78,8 +78,8 @@ struct RunArgs {
     /// The configuration, a YAML file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The roles to run instead of those that the configuration names: evaluate, dispatch or both.
-    #[arg(long, value_name = "ROLES")]
+    /// The roles to run instead of those that the configuration names: evaluate, dispatch, or evaluate,dispatch.
+    #[arg(long, value_name = "ROLES", value_parser = roles)]
     roles: Option<String>,
 }
 
@@ -95,7 +95,16 @@ struct CheckArgs {
 #[command(after_help = "Example:\n  stepup schema activity-event")]
 struct SchemaArgs {
     /// The schema to print; without it they are listed.
+    #[arg(value_parser = schema::name)]
     name: Option<String>,
+}
+
+fn roles(text: &str) -> Result<String, String> {
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    match names[..] {
+        ["evaluate"] | ["dispatch"] | ["evaluate", "dispatch"] | ["dispatch", "evaluate"] => Ok(names.join(",")),
+        _ => Err("must be evaluate, dispatch, or evaluate,dispatch".to_owned()),
+    }
 }
 
 /// Why a verb did not do what it was asked to.
@@ -138,17 +147,10 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn perform(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Run(args) => process(&args)?,
-        Verb::Replay(args) => {
-            args.check().map_err(Failure::Usage)?;
-            let config = load(&args.config, None)?;
-            log_to_people("warn")?;
-            let met = block_on(async { replay::run(*args, config, shutdown::token()?).await })?;
-            return Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
+        Verb::Replay(args) => return put_load(*args),
         Verb::Check(args) => {
             let config = load(&args.config, None)?;
-            let fit = block_on(check::check(&config, &mut std::io::stdout().lock()))?;
-            return Ok(if fit == check::Fit::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            block_on(check::check(&config, &mut std::io::stdout().lock()))?;
         }
         Verb::Pause(args) => {
             let config = load(args.config(), None)?;
@@ -171,12 +173,17 @@ fn perform(verb: Verb) -> Result<ExitCode, Failure> {
             block_on(forget::forget(args, &config, &mut std::io::stdout()))?;
         }
         Verb::Schema(args) => schema::print(args.name.as_deref(), &mut std::io::stdout().lock())?,
-        Verb::Backtest(args) => block_on(async { backtest::run(args, &shutdown::token()?) })?,
+        Verb::Backtest(args) => {
+            args.check().map_err(Failure::Usage)?;
+            block_on(async { backtest::run(args, &shutdown::token()?) })?;
+        }
         Verb::Explain(args) => {
+            args.check().map_err(Failure::Usage)?;
             let config = args.cluster().map(|path| load(path, None)).transpose()?;
             block_on(explain::run(args, config))?;
         }
         Verb::Record(args) => {
+            args.check().map_err(Failure::Usage)?;
             let config = args.config().map(|path| load(path, None)).transpose()?;
             block_on(async { record::run(*args, config, shutdown::token()?).await })?;
         }
@@ -201,6 +208,15 @@ fn process(args: &RunArgs) -> Result<(), Failure> {
     Ok(block_on(async { run::run(config, shutdown::token()?).await })?)
 }
 
+fn put_load(args: ReplayArgs) -> Result<ExitCode, Failure> {
+    args.check().map_err(Failure::Usage)?;
+    let config = load(&args.config, None)?;
+    args.check_topic(&config).map_err(Failure::Usage)?;
+    log_to_people("warn")?;
+    let met = block_on(async { replay::run(args, config, shutdown::token()?).await })?;
+    Ok(if met == replay::Met::Yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn redrive_letters(args: RedriveArgs) -> Result<(), Failure> {
     args.check().map_err(Failure::Usage)?;
     let config = load(args.config(), None)?;
@@ -212,9 +228,8 @@ fn redrive_letters(args: RedriveArgs) -> Result<(), Failure> {
 /// The configuration, with the roles of the command line over it as if they came from the environment.
 fn load(path: &std::path::Path, roles: Option<&str>) -> Result<Config, Failure> {
     #[allow(clippy::disallowed_methods, reason = "the environment is read here and passed on as values")]
-    let mut variables: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let variables = config::variables::ours(std::env::vars_os());
+    let mut variables = variables.map_err(|error| Failure::Usage(error.to_string()))?;
     variables.retain(|(name, _)| name != "STEPUP__ROLES" || roles.is_none());
     variables.extend(roles.map(|roles| ("STEPUP__ROLES".to_owned(), roles.to_owned())));
     let config = Config::load(path, variables.into_iter()).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -249,4 +264,47 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
     // A thread of a Kafka client that does not end must not keep the process from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// A terminal has 80 columns, and clap breaks a longer line anywhere.
+    const WIDEST: usize = 78;
+
+    #[test]
+    fn an_example_and_a_table_keep_their_lines() {
+        for verb in Cli::command().get_subcommands() {
+            let text = verb.get_after_help().unwrap_or_else(|| panic!("{} has no example", verb.get_name()));
+            // Paragraphs begin at the margin, and are as wide as the terminal.
+            for line in text.to_string().lines().filter(|line| line.starts_with(' ')) {
+                assert!(line.chars().count() <= WIDEST, "{}: {line}", verb.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn roles_that_do_not_exist_are_told_by_their_flag() {
+        let parse = |roles: &str| Cli::try_parse_from(["stepup", "run", "--config", "c", "--roles", roles]);
+        for (text, want) in [("evaluate", "evaluate"), ("dispatch, evaluate", "dispatch,evaluate")] {
+            let Ok(Cli { verb: Verb::Run(args) }) = parse(text) else { panic!("{text}") };
+            assert_eq!(args.roles.as_deref(), Some(want));
+        }
+        for text in ["both", "", "evaluate,", "evaluate,evaluate"] {
+            let error = parse(text).err().unwrap().to_string();
+            let allowed = error.contains("must be evaluate, dispatch, or evaluate,dispatch");
+            assert!(allowed && error.contains("--roles"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_does_not_exist_is_named_with_those_that_do() {
+        let error = Cli::try_parse_from(["stepup", "schema", "nope"]).err().unwrap();
+        let text = error.to_string();
+        assert_eq!(error.exit_code(), 2);
+        assert!(text.contains("'nope'") && text.contains("activity-event.v1"), "{text}");
+    }
 }

@@ -127,9 +127,9 @@ catalogue! {
     CONTRADICTIONS: Counter "stepup_contradictions_total" ["tenant", "trigger"]
         "Commands that the service found not required although our copy of the preferences required them.";
     PAUSED_TENANTS: Gauge "stepup_paused_tenants" []
-        "Tenants whose commands wait because the session API refuses their credential.";
+        "Tenants whose commands wait because the session API refuses their credential, or it cannot be read.";
     PAUSED: Counter "stepup_paused_total" ["tenant"]
-        "Times that a tenant was paused because the session API refused its credential.";
+        "Times that a tenant was paused because the session API refused its credential, or it could not be read.";
     BREAKER_TRIPS: Counter "stepup_breaker_trips_total" ["tenant", "trigger"]
         "Times that this process put a trigger in shadow, for it fired too often since its preferences were changed.";
     BREAKER_OPEN: Gauge "stepup_breaker_open" ["tenant", "trigger"]
@@ -145,7 +145,7 @@ catalogue! {
         "Tenants whose preferences are kept in memory.";
     REDIS_SECONDS: Histogram "stepup_redis_seconds" ["operation"]
         "Time of a round trip to Redis, by operation: record, settle, fixed, fix, begin_attempt, forget_attempt, doubt, doubts, \
-         controls, set_controls, reserve or ping.";
+         controls, set_controls, reserve, marks or ping.";
     HTTP_SECONDS: Histogram "stepup_http_seconds" ["target"]
         "Time of an HTTP call, by the service called: session or preferences.";
     HTTP_RESPONSES: Counter "stepup_http_responses_total" ["target", "class"]

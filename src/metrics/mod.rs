@@ -320,7 +320,7 @@ impl Metrics {
         add(&self.0.http_responses, target as usize * ResponseClass::ALL.len() + class as usize, 1);
     }
 
-    /// A look-up of preferences at their source took so long, over HTTP or not.
+    /// A look-up of preferences over HTTP took so long.
     pub fn preferences_took(&self, took: Duration) {
         observe(&self.0.http, HttpTarget::Preferences as usize, took);
     }

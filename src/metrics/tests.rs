@@ -363,6 +363,15 @@ fn a_call_of_a_service_is_timed_and_classed() {
 }
 
 #[test]
+fn the_help_of_a_metric_lists_every_operation_of_redis() {
+    let entry = catalogue().iter().find(|entry| entry.name == "stepup_redis_seconds").unwrap();
+    let listed: Vec<&str> = entry.help.split([' ', ',', '.']).collect();
+    for operation in RedisOperation::ALL {
+        assert!(listed.contains(&operation.name()), "{operation}");
+    }
+}
+
+#[test]
 fn a_forgotten_partition_is_gone_and_its_neighbour_stays() {
     let metrics = Metrics::new(1).unwrap();
     metrics.set_lag(Role::Evaluate, "activity", 0, 5);

@@ -40,9 +40,12 @@ use crate::wire::session_api::InvalidRequest;
 use crate::wire::whatif::{self, Answer};
 
 const EXAMPLES: &str = "Examples:
-  stepup backtest --events bets.ndjson.gz --preferences ./preferences --decisions -
-  stepup backtest --events bets.ndjson.gz --preferences ./preferences --change '{\"deposit\":{\"threshold\":250}}'
-  stepup backtest --events bets.ndjson.gz --preferences ./preferences --sweep deposit.threshold=100..2000:100";
+  stepup backtest --events bets.ndjson.gz --preferences ./preferences \\
+      --decisions -
+  stepup backtest --events bets.ndjson.gz --preferences ./preferences \\
+      --change '{\"deposit\":{\"threshold\":250}}'
+  stepup backtest --events bets.ndjson.gz --preferences ./preferences \\
+      --sweep deposit.threshold=100..2000:100";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -71,7 +74,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// What one session costs; tells the cost of all.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     cost_per_session: Option<Amount>,
     /// Answer as one JSON object.
     #[arg(long, conflicts_with = "csv")]
@@ -86,7 +89,7 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How much memory customers may take. Beyond that what is dead in event time goes first, and then the oldest.
-    #[arg(long, value_name = "SIZE", default_value = "2GiB")]
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", allow_negative_numbers = true)]
     memory: Size,
     /// Stop at the first line that cannot be processed.
     #[arg(long)]
@@ -108,15 +111,23 @@ fn tenant(text: &str) -> Result<TenantId, InvalidId> {
     TenantId::new(text)
 }
 
+impl BacktestArgs {
+    /// What the options do not allow together.
+    ///
+    /// # Errors
+    /// One line for whoever typed them.
+    pub fn check(&self) -> Result<(), String> {
+        if to_stdout(&self.decisions) && (self.json || self.csv) {
+            let other = if self.json { "json" } else { "csv" };
+            return Err(format!("--decisions - and --{other} both go to the standard output: give one a file"));
+        }
+        Ok(())
+    }
+}
+
 /// Decides the whole recording, or as much as is read until it is told to stop: then the answer is partial, and the end
 /// is an error.
 pub fn run(args: BacktestArgs, stop: &CancellationToken) -> anyhow::Result<()> {
-    if to_stdout(&args.decisions) && (args.json || args.csv) {
-        bail!(
-            "--decisions - and --{} both go to the standard output: give one a file",
-            if args.json { "json" } else { "csv" }
-        );
-    }
     let rules = Rules::read(args.config.as_deref())?;
     let compared = args.against.is_some() || (args.change.is_some() && args.sweep.is_none());
     let engine = Engine::new(worlds(&args)?, compared, &rules);

@@ -38,7 +38,8 @@ mod window;
        stepup explain --events FILE --preferences DIR --event ID [--tenant T] [--config FILE]
        stepup explain --receipt FILE",
     after_help = "Examples:\n  stepup explain --config stepup.yaml --event bet-854 --since 24h\n  \
-                  stepup explain --events bets.ndjson.gz --preferences ./preferences --event bet-854"
+                  stepup explain --events bets.ndjson.gz --preferences ./preferences \\\n      \
+                  --event bet-854"
 )]
 pub struct ExplainArgs {
     /// The configuration of the processor whose topics, windows, claims and preferences are looked at. With --events only
@@ -60,8 +61,9 @@ pub struct ExplainArgs {
     /// Where the event stands; without it the activity topics are searched.
     #[arg(long, value_name = "TOPIC/PARTITION/OFFSET", conflicts_with_all = ["events", "since"], value_parser = place)]
     at: Option<Source>,
-    /// From when on the activity topics are searched: so long ago, like 30m or 24h, or since a time in RFC 3339.
+    /// From when on the activity topics are searched: so long ago, like 24h or -24h, or since a time in RFC 3339.
     #[arg(long, value_name = "TIME", conflicts_with = "events", default_value = "1h", value_parser = since)]
+    #[arg(allow_hyphen_values = true)]
     since: Since,
     /// Explain an event of this recording instead: NDJSON, plain, gzip or zstd.
     #[arg(long, value_name = "FILE", requires = "preferences")]
@@ -100,8 +102,10 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = Timestamp::parse(text) {
         return Ok(Since::Time(at));
     }
-    let ago = text.parse::<jiff::SignedDuration>().ok().and_then(|ago| Duration::try_from(ago).ok());
-    ago.map(Since::Ago).ok_or_else(|| "must be a time ago like 30m or 24h, or like 2026-03-01T12:00:00Z".to_owned())
+    let ago = text.strip_prefix('-').unwrap_or(text).parse::<jiff::SignedDuration>().ok();
+    let ago = ago.and_then(|ago| Duration::try_from(ago).ok());
+    ago.map(Since::Ago)
+        .ok_or_else(|| "must be a time ago like 30m, 24h or -24h, or like 2026-03-01T12:00:00Z".to_owned())
 }
 
 fn place(text: &str) -> Result<Source, String> {
@@ -119,6 +123,17 @@ impl ExplainArgs {
     /// The configuration of the processor that is looked at; nothing where none is.
     pub fn cluster(&self) -> Option<&Path> {
         self.config.as_deref().filter(|_| self.events.is_none())
+    }
+
+    /// What of the command line cannot be done.
+    ///
+    /// # Errors
+    /// One line for whoever typed it.
+    pub fn check(&self) -> Result<(), String> {
+        if self.events.as_deref() == Some(Path::new("-")) {
+            return Err("--events -: explain reads the recording twice; give it a file".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -139,9 +154,6 @@ async fn explain(args: ExplainArgs, cluster: Option<Config>) -> anyhow::Result<E
     let ExplainArgs { event, tenant, customer, at, quiet, .. } = args;
     let Some(event) = event else { bail!("--event is missing") };
     if let (Some(events), Some(preferences)) = (args.events, args.preferences) {
-        if events == Path::new("-") {
-            bail!("--events -: explain reads the recording twice; give it a file");
-        }
         let event = event.as_str().to_owned();
         let asked =
             offline::Asked { events, format: args.format, preferences, config: args.config, event, tenant, quiet };

@@ -33,4 +33,5 @@ mod spans;
 pub mod synthetic;
 pub mod terminal;
 pub mod walk;
+mod whole;
 pub mod wiring;

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::wiring;
 use crate::config::{Config, Store};
-use crate::domain::control::{Control, Controls, Kind, Reason, State, Target};
+use crate::domain::control::{Control, Controls, Kind, LONGEST_REASON, Reason, State, Target};
 use crate::domain::ids::{InvalidId, TenantId};
 use crate::domain::trigger::Trigger;
 use crate::edge::controls::{Standing, Switchboard, Written};
@@ -23,7 +23,8 @@ use crate::metrics::Metrics;
     after_help = "Without --tenant and --trigger ALL commands are paused. It counts in every replica within 5 seconds; calls \
                   under way are finished. Events are decided all the same. Commands that are held meanwhile expire as always, \
                   at dispatch.max_command_age, with the outcome `expired`.\n\n\
-                  Examples:\n  stepup pause --config stepup.yaml --tenant acme --reason 'they see too many selfies'\n  \
+                  Examples:\n  stepup pause --config stepup.yaml --tenant acme \\\n      \
+                  --reason 'they see too many selfies'\n  \
                   stepup pause --config stepup.yaml --list"
 )]
 pub struct PauseArgs {
@@ -33,8 +34,8 @@ pub struct PauseArgs {
     #[command(flatten)]
     target: TargetArgs,
     /// Why, for those who find it paused; at most 200 characters.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    reason: String,
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = reason)]
+    reason: Reason,
     /// Change nothing, and list what is paused or in shadow.
     #[arg(long, conflicts_with_all = ["tenant", "trigger", "reason"])]
     list: bool,
@@ -52,8 +53,8 @@ pub struct ResumeArgs {
     #[command(flatten)]
     target: TargetArgs,
     /// Why; at most 200 characters.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    reason: String,
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = reason)]
+    reason: Reason,
 }
 
 /// Whom a pause is for.
@@ -69,6 +70,14 @@ struct TargetArgs {
 
 pub(super) fn trigger(text: &str) -> Result<Trigger, String> {
     Trigger::from_name(text).ok_or_else(|| format!("must be one of: {}", Trigger::NAMES.join(", ")))
+}
+
+pub(super) fn reason(text: &str) -> Result<Reason, String> {
+    let length = text.trim().chars().count();
+    if length > LONGEST_REASON {
+        return Err(format!("has {length} characters; at most {LONGEST_REASON} are allowed"));
+    }
+    Ok(Reason::of(text))
 }
 
 impl PauseArgs {
@@ -101,7 +110,7 @@ pub async fn pause(
         return list(&standing(&store).await?, out);
     }
     let target = args.target.target();
-    let set = set(&store, Kind::Pause, &target, State::On, &args.reason).await?;
+    let set = set(&store, Kind::Pause, &target, State::On, args.reason).await?;
     let what =
         if target == Target::EVERYTHING { "ALL commands of ALL tenants".to_owned() } else { set.target.to_string() };
     let age = config.dispatch.max_command_age;
@@ -118,7 +127,7 @@ pub async fn resume(args: ResumeArgs, config: &Config, people: &mut impl Write) 
     let before = Controls::of(standing(&store).await?.controls);
     let was_on = before.get(Kind::Pause, &target).is_some_and(|control| control.state.is_on());
     // Also where nothing is found: a store that was emptied may not have been told yet.
-    set(&store, Kind::Pause, &target, State::Off, &args.reason).await?;
+    set(&store, Kind::Pause, &target, State::Off, args.reason).await?;
     let done = if was_on { "resumed" } else { "was not paused" };
     writeln!(people, "{done}: {target}")?;
     let overlapping = |control: &&Control| {
@@ -164,13 +173,13 @@ pub(super) async fn set(
     kind: Kind,
     target: &Target,
     state: State,
-    reason: &str,
+    reason: Reason,
 ) -> anyhow::Result<Control> {
     // Somebody else may set the same between our look and our setting it.
     for _ in 0..10 {
         let known = Controls::of(standing(store).await?.controls);
         let at = known.time_for(kind, target, clock::now());
-        let control = Control { kind, target: target.clone(), state, at, reason: Reason::of(reason) };
+        let control = Control { kind, target: target.clone(), state, at, reason: reason.clone() };
         let controls = std::slice::from_ref(&control);
         match patiently(|| store.set(controls)).await?.first() {
             Some(Written::Set) => return Ok(control),
@@ -208,4 +217,17 @@ pub(super) fn store(config: &Config) -> anyhow::Result<RedisStore> {
         bail!("windows.store is memory, which no other process can reach; this needs redis");
     }
     Ok(wiring::redis(config, &Metrics::new(0)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_would_be_cut_is_refused() {
+        let longest = "é".repeat(LONGEST_REASON);
+        assert_eq!(reason(&format!(" {longest}\n")).unwrap().as_str(), longest);
+        let error = reason(&format!("{longest}!")).unwrap_err();
+        assert_eq!(error, "has 201 characters; at most 200 are allowed");
+    }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use super::recording_args::RecordingArgs;
+use super::whole::at_least;
 use crate::config::Config;
 use crate::domain::ids::TenantId;
 use crate::edge::recording::{CreateError, Existing, LONGEST_LINE, RecordingWriter};
@@ -26,9 +27,12 @@ use summary::{Ending, Recorded, Summary};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   stepup record --config stepup.yaml --from -1h --out lately.ndjson.zst
-  stepup record --config stepup.yaml --topic activity --from 0:1500,1:320 --events 10000 --out some.ndjson
-  stepup record --config stepup.yaml --pseudonymise record.key --out shared.ndjson.gz
-  stepup record --recording bets.ndjson.gz --pseudonymise record.key --out shared.ndjson.gz
+  stepup record --config stepup.yaml --topic activity --from 0:1500,1:320 \\
+      --events 10000 --out some.ndjson
+  stepup record --config stepup.yaml --pseudonymise record.key \\
+      --out shared.ndjson.gz
+  stepup record --recording bets.ndjson.gz --pseudonymise record.key \\
+      --out shared.ndjson.gz
 
 The end of the range is fixed when it begins. Nothing is committed, and no partition is taken from anybody.")]
 pub struct RecordArgs {
@@ -48,7 +52,7 @@ pub struct RecordArgs {
     #[arg(conflicts_with = "recording")]
     to: Place,
     /// Record no more than so many events.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least::<0>, allow_negative_numbers = true)]
     events: Option<u64>,
     /// Where to write: .gz is gzip, .zst is zstd, anything else is plain; - is the standard output.
     #[arg(long, value_name = "FILE")]
@@ -90,6 +94,17 @@ impl RecordArgs {
     /// The configuration that is needed, if any.
     pub fn config(&self) -> Option<&Path> {
         self.config.as_deref()
+    }
+
+    /// What the options do not allow together.
+    ///
+    /// # Errors
+    /// One line for whoever typed them.
+    pub fn check(&self) -> Result<(), String> {
+        if self.format.is_table() && self.recording.is_none() {
+            return Err("--columns: is for a recording that is read with --recording".to_owned());
+        }
+        Ok(())
     }
 }
 

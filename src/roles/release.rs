@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::pause;
 use crate::config::Config;
-use crate::domain::control::{Controls, Kind, State, Target};
+use crate::domain::control::{Controls, Kind, Reason, State, Target};
 use crate::domain::decide::Mode;
 use crate::domain::ids::{InvalidId, TenantId};
 use crate::domain::trigger::Trigger;
@@ -27,7 +27,8 @@ pub struct ReleaseArgs {
 #[derive(Args, Debug)]
 #[command(
     after_help = "The trigger stays in shadow until `stepup release`, and the alarm ends: stepup_breaker_open is gone.\n\n\
-                  Example:\n  stepup keep --config stepup.yaml --tenant acme --trigger deposit --reason 'until they mend it'"
+                  Example:\n  stepup keep --config stepup.yaml --tenant acme --trigger deposit \\\n      \
+                  --reason 'until they mend it'"
 )]
 pub struct KeepArgs {
     #[command(flatten)]
@@ -46,8 +47,8 @@ struct WhatArgs {
     #[arg(long, value_name = "TRIGGER", value_parser = pause::trigger)]
     trigger: Trigger,
     /// Why; at most 200 characters.
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    reason: String,
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = pause::reason)]
+    reason: Reason,
 }
 
 impl ReleaseArgs {
@@ -70,7 +71,7 @@ pub async fn release(args: ReleaseArgs, config: &Config, people: &mut impl Write
     let was_on = before.is_shadowed(&tenant, trigger);
     let target = Target { tenant: Some(tenant.clone()), trigger: Some(trigger) };
     // Also where nothing is found: a store that was emptied may not have been told yet.
-    pause::set(&store, Kind::Shadow, &target, State::Off, &reason).await?;
+    pause::set(&store, Kind::Shadow, &target, State::Off, reason).await?;
     let done = if was_on { "released" } else { "was not in shadow by the breaker" };
     writeln!(people, "{done}: {target}")?;
     if config.evaluate.shadow.mode(&tenant, trigger) == Mode::Shadow {
@@ -88,7 +89,7 @@ pub async fn keep(args: KeepArgs, config: &Config, people: &mut impl Write) -> a
     let Some(control) = before.get(Kind::Shadow, &target).filter(|control| control.state.is_on()) else {
         bail!("{target} is not in shadow by the breaker; `stepup pause --list` shows what is");
     };
-    let reason = if reason.is_empty() { control.reason.as_str() } else { &reason };
+    let reason = if reason == Reason::default() { control.reason.clone() } else { reason };
     let kept = pause::set(&store, Kind::Shadow, &target, State::Kept, reason).await?;
     writeln!(people, "kept in shadow: {}", kept.target)?;
     Ok(())

@@ -121,12 +121,7 @@ async fn connect(
 
 /// The topics of the run, of which every one is there.
 async fn topics(args: &ReplayArgs, config: &Config) -> anyhow::Result<Topics> {
-    let configured = &config.kafka.topics.activity;
-    let activity = match &args.topic {
-        Some(topic) if configured.contains(topic) => topic.clone(),
-        Some(topic) => bail!("--topic {topic}: is none of kafka.topics.activity: {}", configured.join(", ")),
-        None => configured.first().cloned().unwrap_or_default(),
-    };
+    let activity = args.topic.as_ref().or(config.kafka.topics.activity.first()).cloned().unwrap_or_default();
     let topics = Topics::of(config, activity);
     let connection = wiring::kafka(config);
     let found = tokio::task::spawn_blocking(move || probe::topics(&connection, PATIENCE)).await?;
@@ -148,6 +143,16 @@ fn about(args: &ReplayArgs, config: &Config, topics: &Topics) -> String {
     };
     let time = args.duration.map(|time| format!(" for {} s", time.as_secs_f64())).unwrap_or_default();
     format!("{what}, {}{time}, to {} at {}", args.rate, topics.activity, config.kafka.brokers)
+}
+
+/// Whose events are sent, for people.
+fn tenants(args: &ReplayArgs) -> String {
+    match (&args.recording, &args.from_topic, args.customers.tenants) {
+        (Some(path), _, _) => format!("the tenants of {}", path.display()),
+        (None, Some(topic), _) => format!("the tenants of {topic}"),
+        (None, None, 1) => "tenant-0".to_owned(),
+        (None, None, tenants) => format!("tenant-0 to tenant-{}", tenants - 1),
+    }
 }
 
 /// A name that no earlier run has: the time in base 36.
@@ -292,7 +297,9 @@ impl Run {
         };
         self.write(&measured)?;
         let slo = self.args.slo.as_ref();
-        let broken = slo.map(|slo| slo.broken(|name| measured.value(name))).unwrap_or_default();
+        let tenants = tenants(&self.args);
+        let value = |name| measured.value(name).ok_or_else(|| measured.why_unmeasured(&tenants));
+        let broken = slo.map(|slo| slo.broken(value)).unwrap_or_default();
         for line in &broken {
             writeln!(std::io::stderr(), "stepup: {line}")?;
         }
@@ -316,13 +323,32 @@ impl Run {
             }
             return Ok(());
         }
-        Ok(write!(std::io::stdout(), "{measured}")?)
+        Ok(write!(std::io::stdout(), "run {}: {}\n{measured}", self.name, self.about)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tenants_of_a_run_are_named() {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: ReplayArgs,
+        }
+        for (line, want) in [
+            ("", "tenant-0 to tenant-2"),
+            ("--tenants 1", "tenant-0"),
+            ("--recording bets.ndjson", "the tenants of bets.ndjson"),
+            ("--from-topic activity", "the tenants of activity"),
+        ] {
+            let line = ["replay", "--config", "c"].into_iter().chain(line.split_whitespace());
+            assert_eq!(tenants(&Line::parse_from(line).args), want);
+        }
+    }
 
     #[test]
     fn runs_have_names_of_their_own_and_times_are_read() {

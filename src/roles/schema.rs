@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 /// Name, title and text of every schema, in the order in which they are listed.
 const SCHEMAS: [(&str, &str, &str); 8] = [
@@ -43,12 +43,22 @@ pub fn print(name: Option<&str>, out: &mut impl Write) -> anyhow::Result<()> {
         }
         return Ok(());
     };
-    let found = SCHEMAS.iter().find(|(known, ..)| *known == name || known.strip_suffix(".v1") == Some(name));
-    let Some((.., text)) = found else {
-        let names: Vec<_> = list().iter().map(|(name, _)| *name).collect();
-        bail!("there is no schema of that name; there are {}", names.join(", "));
-    };
+    let text = text_of(name).with_context(|| format!("there is no schema {name}"))?;
     out.write_all(text.as_bytes()).with_context(|| format!("writing the schema {name}"))
+}
+
+/// Reads the name of a schema.
+///
+/// # Errors
+/// Which schemas there are.
+pub fn name(text: &str) -> Result<String, String> {
+    let names = || list().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    text_of(text).map(|_| text.to_owned()).ok_or_else(|| format!("must be one of: {}", names()))
+}
+
+fn text_of(name: &str) -> Option<&'static str> {
+    let found = SCHEMAS.iter().find(|(known, ..)| *known == name || known.strip_suffix(".v1") == Some(name));
+    found.map(|(.., text)| *text)
 }
 
 #[cfg(test)]
@@ -77,7 +87,9 @@ mod tests {
         let text = printed(None).unwrap();
         assert_eq!(text.lines().count(), list().len());
         assert_eq!(text.lines().next().unwrap(), "activity-event.v1        Activity event");
-        let error = printed(Some("event")).unwrap_err().to_string();
+        let error = name("event").unwrap_err();
         assert!(list().iter().all(|(name, _)| error.contains(name)), "{error}");
+        assert_eq!(name("activity-event"), Ok("activity-event".to_owned()));
+        assert_eq!(printed(Some("event")).unwrap_err().to_string(), "there is no schema event");
     }
 }

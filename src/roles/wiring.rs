@@ -231,8 +231,9 @@ pub fn source(config: &Config, source: &Source) -> anyhow::Result<AnySource> {
 }
 
 pub fn preferences(config: &Config, metrics: &Metrics) -> anyhow::Result<TenantPreferences> {
+    let lookups = Lookups(metrics.clone(), config.preferences.source.clone());
     let source = source(config, &config.preferences.source)?;
-    Ok(PreferencesCache::new(source, cache(config), Arc::new(Lookups(metrics.clone()))))
+    Ok(PreferencesCache::new(source, cache(config), Arc::new(lookups)))
 }
 
 /// The preferences that are tried out beside those in force, if there are any.
@@ -279,7 +280,7 @@ impl preferences::CredentialStore for Bearer {
     }
 }
 
-struct Lookups(Metrics);
+struct Lookups(Metrics, Source);
 
 impl preferences::Observer for Lookups {
     fn hits(&self, times: u64) {
@@ -297,7 +298,10 @@ impl preferences::Observer for Lookups {
     }
 
     fn lookup_seconds(&self, seconds: f64) {
-        self.0.preferences_took(Duration::from_secs_f64(seconds.max(0.0)));
+        match self.1 {
+            Source::Http { .. } => self.0.preferences_took(Duration::from_secs_f64(seconds.max(0.0))),
+            Source::Directory { .. } => {}
+        }
     }
 
     fn stale_served(&self) {
@@ -390,5 +394,22 @@ impl<G: Fn(&str, i32) + Send + Sync> Observer for Watcher<G> {
         self.health.missing(self.role, Dependency::Positions, &format!("lost: {}", partitions.join(", ")));
         let held = self.metrics.hold(self.role, HeldReason::KafkaInput);
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some((partitions.to_vec(), held));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::preferences::Observer as _;
+
+    #[test]
+    fn a_look_up_is_timed_as_an_http_call_where_it_is_one() {
+        let http = Source::Http { url: "http://127.0.0.1".to_owned() };
+        for (source, calls) in [(http, 1), (Source::Directory { path: ".".into() }, 0)] {
+            let metrics = Metrics::new(0).unwrap();
+            Lookups(metrics.clone(), source).lookup_seconds(0.5);
+            let line = format!("stepup_http_seconds_count{{target=\"preferences\"}} {calls}");
+            assert!(metrics.render().lines().any(|found| found == line), "{line}");
+        }
     }
 }

@@ -84,6 +84,7 @@ fn synthetic_events_are_followed_to_their_sessions() {
     let stderr = missed.stderr();
     let broken: Vec<&str> = stderr.lines().filter(|line| line.contains("is not met")).collect();
     assert_eq!(broken.len(), 2, "{stderr}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("run ")).count(), 1, "{stderr}");
 }
 
 #[test]
@@ -141,6 +142,11 @@ fn what_cannot_be_done_is_said_before_anything_is_sent() {
     for (args, status, words) in [
         (vec!["--config", &elsewhere, "--events", "5"], 1, vec!["no topic gone, no topic gone-too"]),
         (vec!["--config", &config], 2, vec!["--events or --duration"]),
+        (
+            vec!["--config", &config, "--events", "5", "--topic", "nope"],
+            2,
+            vec!["--topic nope", &stack.topic("activity")],
+        ),
         (vec!["--config", &config, "--events", "5", "--slo", "p95<1s"], 2, vec!["p95", "p999"]),
         (vec!["--config", &config, "--recording", "/nowhere"], 1, vec!["--recording: /nowhere"]),
         (vec!["--config", &config, "--events", "5", "--report", "/nowhere/x"], 1, vec!["--report /nowhere/x"]),

@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use serde_json::Value;
 
-use super::{ExplainArgs, explain, offline, tell};
+use super::{ExplainArgs, Since, offline, tell};
 use crate::domain::ids::{Source, TenantId};
 use crate::roles::recording_args::RecordingArgs;
 use crate::telemetry::Colour;
@@ -254,6 +254,8 @@ fn flags_that_contradict_say_what_goes_together() {
         "--config c --event e --at a/0",
         "--config c --event e --at a/0/-1",
         "--config c --event e --since yesterday",
+        "--config c --event e --since -yesterday",
+        "--config c --event e --since --1h",
         "--receipt f --event e",
         "--receipt f --config c",
         "--config c --event e --tenant a/b",
@@ -265,15 +267,19 @@ fn flags_that_contradict_say_what_goes_together() {
     }
     let at = parse("--config c --event e --at a/b/3/77").unwrap_or_else(|_| panic!("it parses")).args.at;
     assert_eq!(at, Some(Source { topic: "a/b".into(), partition: 3, offset: 77 }));
+    for since in ["2h", "-2h"] {
+        let args = parse(&format!("--config c --event e --since {since}")).unwrap_or_else(|_| panic!("{since}")).args;
+        assert_eq!(args.since, Since::Ago(std::time::Duration::from_secs(7_200)), "{since}");
+    }
 }
 
-#[tokio::test]
-async fn a_recording_is_read_twice_and_so_must_be_a_file() {
+#[test]
+fn a_recording_is_read_twice_and_so_must_be_a_file() {
     #[derive(clap::Parser)]
     struct Cli {
         #[command(flatten)]
         args: ExplainArgs,
     }
     let args = Cli::parse_from(["explain", "--events", "-", "--preferences", "d", "--event", "e"]).args;
-    assert!(explain(args, None).await.unwrap_err().to_string().contains("give it a file"));
+    assert!(args.check().unwrap_err().contains("give it a file"));
 }

@@ -60,9 +60,6 @@ impl Input {
         if let Some(path) = &args.recording {
             return Ok(Self::Lines(args.format.open(path).context("--recording")?));
         }
-        if args.format.is_table() {
-            bail!("--columns: is for a recording that is read with --recording");
-        }
         let Some(config) = config else { bail!("--config is needed to read from Kafka") };
         let topics = if args.topic.is_empty() { config.kafka.topics.activity.clone() } else { args.topic.clone() };
         for (option, place) in [("--from", &args.from), ("--to", &args.to)] {

@@ -9,27 +9,39 @@ use super::pace::Arrivals;
 use super::rate::Rate;
 use super::slo::Slo;
 use super::span;
+use crate::config::Config;
 use crate::domain::trigger::ActivityType;
 use crate::roles::place::Place;
 use crate::roles::recording_args::RecordingArgs;
+use crate::roles::whole::at_least;
 
 const EXAMPLES: &str = "Examples:
-  stepup replay --config stepup.yaml --events 100000 --rate 5000 --slo 'p99<250ms,lost=0'
-  stepup replay --config stepup.yaml --duration 10m --rate 100..5000 --day 2m --report load.html
-  stepup replay --config stepup.yaml --recording bets.ndjson.gz --rate 'recorded*60' --json
-  stepup replay --config stepup.yaml --from-topic activity --from -1h --rate 2000
+  stepup replay --config stepup.yaml --events 100000 --rate 5000 \\
+      --slo 'p99<250ms,lost=0'
+  stepup replay --config stepup.yaml --duration 10m --rate 100..5000 \\
+      --day 2m --report load.html
+  stepup replay --config stepup.yaml --recording bets.ndjson.gz \\
+      --rate 'recorded*60' --json
+  stepup replay --config stepup.yaml --from-topic activity --from -1h \\
+      --rate 2000
 
 What is counted:
   produced   events that the brokers acknowledged
-  decided    of these, those before the committed position of the group that evaluates
-  commands   different commands that events of this run caused; outcomes: those of them that have one
-  lost       events that are not decided, and commands that have no outcome, when --drain is over; with
-             --preferences also commands that should have come and did not
-  repeated   outcomes of one command that are not the same record: a second session for one command.
-             The same command or outcome again is harmless and counted apart (commands_repeated,
-             outcomes_repeated), for every effect may be repeated under its name
-  p50 …      from the moment an event was meant to be sent, by the rate, to the moment its command (or
-             outcome) was read here, by one clock: an event that is sent late is late from its own time";
+  decided    of these, those before the committed position of the group that
+             evaluates
+  commands   different commands that events of this run caused
+  outcomes   those of them that have an outcome
+  lost       events that are not decided, and commands that have no outcome,
+             when --drain is over; with --preferences also commands that
+             should have come and did not
+  repeated   outcomes of one command that are not the same record: a second
+             session for one command. The same command or outcome again is
+             harmless and counted apart (commands_repeated,
+             outcomes_repeated), for every effect may be repeated under its
+             name
+  p50 …      from the moment an event was meant to be sent, by the rate, to
+             the moment its command (or outcome) was read here, by one clock:
+             an event that is sent late is late from its own time";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -56,23 +68,23 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub(super) synthetic: bool,
     /// Send no more events than this.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least::<1>, allow_negative_numbers = true)]
     pub(super) events: Option<u64>,
     /// Send for so long, like 30s or 10m.
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = span, allow_hyphen_values = true)]
     pub(super) duration: Option<Duration>,
     /// Events a second: 500; a ramp over --duration, 100..5000; steps, 1000:30s,2000:30s; recorded or recorded*10, as the
     /// events' own times say; or max.
-    #[arg(long, value_name = "RATE", default_value = "1000")]
+    #[arg(long, value_name = "RATE", default_value = "1000", allow_hyphen_values = true)]
     pub(super) rate: Rate,
     /// How events follow one another; poisson for synthetic customers and even for a recording, if not set.
     #[arg(long, value_name = "HOW")]
     pub(super) arrivals: Option<Arrivals>,
     /// Let the rate rise and fall like that of a day, which takes this long.
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = span, allow_hyphen_values = true)]
     pub(super) day: Option<Duration>,
     /// The same seed gives the same customers, deeds and distances in time.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least::<0>, allow_negative_numbers = true)]
     pub(super) seed: u64,
     /// Stands before every event's id and behind every synthetic customer's, so that runs do not meet; made from the
     /// clock, if not set.
@@ -91,7 +103,7 @@ pub struct ReplayArgs {
     #[arg(long, requires = "recorded")]
     pub(super) strict: bool,
     /// How long to wait, once all is sent, for everything to be decided and every command to have its outcome.
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = span, allow_hyphen_values = true)]
     pub(super) drain: Duration,
     /// Nobody dispatches: do not wait for outcomes, and call no command lost.
     #[arg(long)]
@@ -123,33 +135,35 @@ pub struct ReplayArgs {
 pub(super) struct Customers {
     /// How many tenants: tenant-0, tenant-1, ….
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(allow_negative_numbers = true)]
     pub(super) tenants: u32,
     /// How many customers each tenant has.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(allow_negative_numbers = true)]
     pub(super) customers: u32,
     /// Zipf's exponent: 0 makes all customers equally busy, 1 the second half as busy as the first.
-    #[arg(long, value_name = "EXPONENT", default_value = "1", value_parser = skew)]
+    #[arg(long, value_name = "EXPONENT", default_value = "1", value_parser = skew, allow_negative_numbers = true)]
     pub(super) skew: f64,
     /// What customers do, each with its weight, like bet=80,login=6,deposit=5.
     #[arg(long, value_name = "MIX", value_parser = mix)]
     pub(super) mix: Option<Mix>,
     /// The share of events after which a customer bets in a burst.
-    #[arg(long, value_name = "SHARE", default_value = "0.002", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.002", value_parser = share, allow_hyphen_values = true)]
     pub(super) bursts: f64,
     /// The share of events that happened up to --late-by before they are sent.
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share, allow_hyphen_values = true)]
     pub(super) late: f64,
     /// How late the late ones are at the most.
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = span, allow_hyphen_values = true)]
     pub(super) late_by: Duration,
     /// The share of events that are sent again under the same id.
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share, allow_hyphen_values = true)]
     pub(super) repeated: f64,
     /// The share of events that are sent after some that happened later.
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share, allow_hyphen_values = true)]
     pub(super) out_of_order: f64,
     /// The share of records that are no valid event; they come out as dead letters.
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share, allow_hyphen_values = true)]
     pub(super) malformed: f64,
 }
 
@@ -188,6 +202,20 @@ impl ReplayArgs {
             return Err("--duration: must be longer than 0".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether --topic is one of the configuration's.
+    ///
+    /// # Errors
+    /// One line for whoever typed it.
+    pub fn check_topic(&self, config: &Config) -> Result<(), String> {
+        let topics = &config.kafka.topics.activity;
+        match &self.topic {
+            Some(topic) if !topics.contains(topic) => {
+                Err(format!("--topic {topic}: is none of kafka.topics.activity: {}", topics.join(", ")))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether what is sent happened before.
@@ -270,10 +298,36 @@ mod tests {
             ("--events 5 --mix bets=1", "weights of bet, login"),
             ("--events 5 --mix bet=0", "weights of bet, login"),
             ("--events 5 --run-id a-b", "letters, digits"),
-            ("--events 0", "0"),
+            ("--events 0", "a whole number of at least 1"),
+            ("--events -1", "a whole number of at least 1"),
+            ("--events 5 --seed -1", "a whole number of at least 0"),
+            ("--events 5 --rate -1", "a number of events a second"),
+            ("--duration -5s", "a time, like 250ms"),
+            ("--events 5 --day -1m", "a time, like 250ms"),
+            ("--events 5 --drain -1s", "a time, like 250ms"),
+            ("--events 5 --late-by -1s", "a time, like 250ms"),
+            ("--events 5 --tenants -1", "not in 1..=100000"),
+            ("--events 5 --customers -1", "not in 1..=4294967295"),
+            ("--events 5 --skew -1", "a number from 0 to 10"),
+            ("--events 5 --late -1%", "a share from 0 to 1"),
+            ("--events 5 --malformed -0.1", "a share from 0 to 1"),
         ] {
             let error = args(line).unwrap_err();
             assert!(error.contains(want), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_topic_must_be_one_of_the_configuration() {
+        let yaml = "roles: [evaluate]\nkafka: {brokers: b, topics: {activity: [bets, logins]}}\n\
+                    preferences: {source: directory, directory: d}";
+        let config = Config::from_yaml(yaml, std::iter::empty()).unwrap();
+        for (line, want) in [
+            ("", Ok(())),
+            (" --topic logins", Ok(())),
+            (" --topic nope", Err("--topic nope: is none of kafka.topics.activity: bets, logins".to_owned())),
+        ] {
+            assert_eq!(args(&format!("--events 5{line}")).unwrap().check_topic(&config), want);
         }
     }
 

@@ -120,13 +120,13 @@ fn number(text: &str) -> Option<f64> {
 }
 
 impl Slo {
-    /// The terms that are not met, each as a line for people. `measured` gives what a name came to, and nothing where it
-    /// was not measured: what nobody saw is not met.
-    pub(super) fn broken(&self, measured: impl Fn(Name) -> Option<f64>) -> Vec<String> {
+    /// The terms that are not met, each as a line for people. `measured` gives what a name came to, or why it was not
+    /// measured: what nobody saw is not met.
+    pub(super) fn broken(&self, measured: impl Fn(Name) -> Result<f64, String>) -> Vec<String> {
         let broken = |term: &Term| match measured(term.name) {
-            None => Some(format!("{} is not met: nothing was measured", term.text)),
-            Some(value) if term.relation.holds(value, term.bound) => None,
-            Some(value) => Some(format!("{} is not met: it was {}", term.text, Written(term.name, value))),
+            Err(why) => Some(format!("{} is not met: {why}", term.text)),
+            Ok(value) if term.relation.holds(value, term.bound) => None,
+            Ok(value) => Some(format!("{} is not met: it was {}", term.text, Written(term.name, value))),
         };
         self.0.iter().filter_map(broken).collect()
     }
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn terms_are_held_against_what_was_measured() {
         let measured = |name| {
-            Some(match name {
+            Ok(match name {
                 Name::Command(Quantile::P99) => 250.0,
                 Name::Outcome(Quantile::P50) => 1_500.0,
                 Name::Lost => 3.0,
                 Name::Rate => 999.5,
                 Name::Repeated | Name::DeadLetters => 0.0,
-                Name::Command(_) | Name::Outcome(_) => return None,
+                Name::Command(_) | Name::Outcome(_) => return Err("nothing was sent".to_owned()),
             })
         };
         for (slo, want) in [
@@ -181,7 +181,7 @@ mod tests {
                 vec!["command.p99>0.25s is not met: it was 250.000 ms", "lost=0 is not met: it was 3"],
             ),
             ("outcome.p50<2s,rate>=1000", vec!["rate>=1000 is not met: it was 999.5"]),
-            ("max<1s", vec!["max<1s is not met: nothing was measured"]),
+            ("max<1s", vec!["max<1s is not met: nothing was sent"]),
         ] {
             assert_eq!(slo.parse::<Slo>().unwrap().broken(measured), want, "{slo}");
         }

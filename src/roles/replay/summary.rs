@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::latency::Latency;
-use super::measure::Measure;
+use super::measure::{Counts, Measure};
 use super::slo::Name;
 use crate::domain::trigger::Trigger;
 use crate::wire::replay::{Latencies, LostOf, OfTrigger, Percentiles, Summary};
@@ -64,6 +64,23 @@ impl Measured<'_> {
             Name::DeadLetters => Some(float(self.measure.counts.dead_letters_unexplained())),
             Name::Rate => Some(self.rate()),
         }
+    }
+
+    /// Why a latency was not measured, where the events are those of `tenants`.
+    pub(super) fn why_unmeasured(&self, tenants: &str) -> String {
+        let Counts { commands, untimed, .. } = self.measure.counts;
+        if commands == 0 && self.decided == 0 {
+            return "no event was decided, so nothing was measured".to_owned();
+        }
+        if commands == 0 {
+            return format!(
+                "no event caused a command, so nothing was measured; are triggers on in the preferences of {tenants}?"
+            );
+        }
+        if untimed == commands {
+            return "every command is of an event that was sent too long ago, so nothing was measured".to_owned();
+        }
+        "no command has an outcome, so nothing was measured".to_owned()
     }
 
     pub(super) fn summary(&self) -> Summary {
@@ -230,7 +247,6 @@ impl fmt::Display for Ms {
 impl fmt::Display for Measured<'_> {
     /// The table at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "run {}: {}", self.run, self.about)?;
         if self.interrupted {
             writeln!(f, "interrupted after {:.1} s", self.whole.as_secs_f64())?;
         }
@@ -345,6 +361,30 @@ pub(super) mod tests {
         }
         let interrupted = Measured { interrupted: true, ..measured(&measure) }.to_string();
         assert!(interrupted.contains("not finished") && !interrupted.contains("lost "), "{interrupted}");
+    }
+
+    #[test]
+    fn what_was_not_measured_says_how_far_it_came() {
+        let measure = |commands, untimed| {
+            let mut measure = Measure::new("r1", Bounds::default()).unwrap();
+            (measure.counts.commands, measure.counts.untimed) = (commands, untimed);
+            measure
+        };
+        for (commands, untimed, decided, want) in [
+            (0, 0, 0, "no event was decided"),
+            (
+                0,
+                0,
+                5,
+                "no event caused a command, so nothing was measured; are triggers on in the preferences of tenant-0 to tenant-2?",
+            ),
+            (2, 2, 5, "every command is of an event that was sent too long ago"),
+            (2, 1, 0, "no command has an outcome"),
+        ] {
+            let measure = measure(commands, untimed);
+            let why = Measured { decided, ..measured(&measure) }.why_unmeasured("tenant-0 to tenant-2");
+            assert!(why.starts_with(want), "{why}");
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ use self::store::Store;
 use crate::domain::time::Timestamp;
 use crate::edge::clock;
 use crate::edge::credentials::Credentials;
+use crate::roles::whole::at_least;
 use crate::wire::faults::{Fault, InvalidFault, Stats, fault_of_flag};
 
 /// How long connections may take to finish once the simulator stops.
@@ -43,7 +44,8 @@ Example:
       --fault kind=status,status=503,retry_after=2,rate=0.1
 
 At run time:
-  curl -X PUT http://127.0.0.1:8081/sim/faults -d '[{\"kind\":\"cut_after\",\"tenant\":\"tenant-0\",\"count\":3}]'
+  curl -X PUT http://127.0.0.1:8081/sim/faults \\
+      -d '[{\"kind\":\"cut_after\",\"tenant\":\"tenant-0\",\"count\":3}]'
   curl http://127.0.0.1:8081/sim/sessions?tenant=tenant-0
   curl http://127.0.0.1:8081/sim/stats";
 
@@ -68,7 +70,7 @@ pub struct SessionApiArgs {
     #[arg(long, value_name = "FAULT", value_parser = fault)]
     pub fault: Vec<Fault>,
     /// Fixes the chance by which faults meet calls
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = at_least::<0>, allow_negative_numbers = true)]
     pub seed: u64,
     /// Sessions remembered; beyond that the oldest is forgotten
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SESSIONS)]
