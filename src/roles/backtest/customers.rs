@@ -1,10 +1,10 @@
 //! What is kept of the customers of one tenant: windows, claims and how often each was prompted.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use crate::domain::claim::{Claim, ClaimAnswer, ClaimRequest, Intent, settle};
+use crate::domain::hashed::HashedAlready;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::domain::window::{Bet, Reach, Window, WindowRule};
@@ -187,26 +187,7 @@ pub(super) struct Spans<'a> {
 /// The customers of a tenant by the hash that stands for them in the live store, too.
 #[derive(Debug, Default)]
 pub(super) struct Customers {
-    kept: HashMap<u128, Customer, BuildHasherDefault<Hashed>>,
-}
-
-/// Keys here are hashes already.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "either half of a hash is a hash")]
-    fn write_u128(&mut self, number: u128) {
-        self.0 = number as u64;
-    }
+    kept: HashMap<u128, Customer, HashedAlready>,
 }
 
 /// What one customer costs beside its content: its place in a table that is between half and nearly full, and its name.
