@@ -39,7 +39,8 @@ use crate::wire::audit::{self as wire, ListedSession, Report};
 #[command(after_help = "Examples:
   stepup audit --config stepup.yaml
   stepup audit --config stepup.yaml --from -1h --preferences ./preferences --json
-  stepup audit --config stepup.yaml --expect-drained --windows --sessions http://127.0.0.1:8081
+  stepup audit --config stepup.yaml --expect-drained --windows \\
+    --sessions http://127.0.0.1:8081
 
 The topics of the configuration are read as they are now: nothing is committed, and no partition is taken from anybody. \
 Exit status: 0 where every promise is kept, 1 where one is broken or not all could be read, 2 for bad usage.
@@ -49,7 +50,8 @@ commands 250, and 40 for each bet that its window keeps. A million events with 1
 about 200 MB.
 
 What live decided by the clock, by preferences that were changed, or by events before the range cannot be decided again: \
-it is counted as undecided, by reason, and is no violation.")]
+it is counted as undecided, by reason, and is no violation. A document without updated_at counts as changed when its file \
+was modified.")]
 pub struct AuditArgs {
     /// The configuration of the processors, a YAML file.
     #[arg(long, value_name = "FILE")]

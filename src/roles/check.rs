@@ -3,7 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::config::{Config, Receipts, Role, Source, Store};
+use anyhow::bail;
+use reqwest::Url;
+
+use crate::config::{Config, Receipts, Redis, Role, Source};
 use crate::domain::control::Controls;
 use crate::domain::ids::TenantId;
 use crate::edge::kafka::probe;
@@ -11,33 +14,34 @@ use crate::edge::preferences::{Fetched, PreferencesSource as _};
 use crate::edge::tls;
 use crate::metrics::Metrics;
 use crate::roles::hold::in_full;
-use crate::roles::{background, pause, wiring};
-
-/// Whether a processor with this configuration could work now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
-    Yes,
-    No,
-}
+use crate::roles::{background, pause, run, wiring};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prints the configuration in force and a line for each thing that was looked at.
-pub async fn check(config: &Config, out: &mut impl Write) -> anyhow::Result<Fit> {
+///
+/// # Errors
+/// One that names what keeps a processor from working now.
+pub async fn check(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
+    run::keeps_windows(config)?;
     writeln!(out, "{}", config.effective().trim_end())?;
     writeln!(out)?;
-    let mut fit = Fit::Yes;
+    let mut unfit = Vec::new();
     for (what, verdict) in verdicts(config).await {
         let (mark, text) = match verdict {
             Ok(text) => ("ok  ", text),
             Err(text) => {
-                fit = Fit::No;
+                unfit.push(what);
                 ("FAIL", text)
             }
         };
         writeln!(out, "{mark}  {what:<12} {text}")?;
     }
-    Ok(fit)
+    unfit.dedup();
+    if !unfit.is_empty() {
+        bail!("not fit: {}; see the lines marked FAIL", unfit.join(", "));
+    }
+    Ok(())
 }
 
 type Verdict = (&'static str, Result<String, String>);
@@ -48,7 +52,7 @@ async fn verdicts(config: &Config) -> Vec<Verdict> {
     let redis = redis(config).await;
     let reached = redis.is_ok();
     verdicts.push(("redis", redis));
-    if reached && config.windows.store == Store::Redis {
+    if reached {
         verdicts.extend(controls(config).await.into_iter().map(|verdict| ("controls", verdict)));
     }
     if config.roles.contains(&Role::Evaluate) {
@@ -87,13 +91,32 @@ async fn kafka(config: &Config) -> Vec<Result<String, String>> {
 }
 
 async fn redis(config: &Config) -> Result<String, String> {
+    let files = [("redis.password_file", &config.redis.password_file), ("redis.ca_file", &config.redis.ca_file)];
+    for (key, file) in files.into_iter().filter_map(|(key, file)| Some((key, file.as_ref()?))) {
+        std::fs::File::open(file).map_err(|error| format!("{key}: {}: {error}", file.display()))?;
+    }
     let metrics = Metrics::new(1).map_err(|error| error.to_string())?;
     let store = wiring::redis(config, &metrics);
-    let facts = match tokio::time::timeout(PATIENCE, store.ping()).await {
-        Ok(facts) => facts.map_err(|error| in_full(&error))?,
-        Err(_) => return Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    let pinged = tokio::time::timeout(PATIENCE, store.ping()).await;
+    let address = addresses(&config.redis);
+    let facts = match pinged {
+        Ok(facts) => facts.map_err(|error| format!("{address}: {}", in_full(&error)))?,
+        Err(_) => return Err(format!("{address}: no answer within {} s", PATIENCE.as_secs())),
     };
-    background::forgets_nothing(&facts).map(|()| format!("version {} answers", facts.version))
+    match background::forgets_nothing(&facts) {
+        Ok(()) => Ok(format!("{address}: version {} answers", facts.version)),
+        Err(reason) => Err(format!("{address}: {reason}")),
+    }
+}
+
+/// Where Redis is, without user or password.
+fn addresses(redis: &Redis) -> String {
+    let urls = if redis.cluster.is_empty() { std::slice::from_ref(&redis.url) } else { &redis.cluster[..] };
+    let address = |url: &String| {
+        let url = Url::parse(url).ok()?;
+        Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(6379)))
+    };
+    urls.iter().filter_map(address).collect::<Vec<_>>().join(", ")
 }
 
 /// What is paused or in shadow, a line each. Nothing of it keeps a processor from working.
@@ -127,11 +150,12 @@ async fn preferences(config: &Config, source: &Source) -> Result<String, String>
                 };
                 match source.fetch(&tenant).await {
                     Fetched::Document(_) => read += 1,
-                    Fetched::Unreadable(reason) => return Err(format!("{}: {reason}", file.path().display())),
-                    other @ (Fetched::NotFound
-                    | Fetched::Refused { .. }
-                    | Fetched::NoCredential
-                    | Fetched::Away { .. }) => return Err(format!("{}: {}", file.path().display(), other.name())),
+                    Fetched::Unreadable(reason) | Fetched::Refused { reason, .. } | Fetched::Away { reason } => {
+                        return Err(format!("{}: {reason}", file.path().display()));
+                    }
+                    other @ (Fetched::NotFound | Fetched::NoCredential) => {
+                        return Err(format!("{}: {}", file.path().display(), other.name()));
+                    }
                 }
             }
             Ok(format!("{}: {read} documents, all readable", path.display()))

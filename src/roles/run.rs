@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use futures_util::future::try_join_all;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::console::Console;
 use super::processor::Processor;
 use super::{background, dispatch, wiring};
-use crate::config::{self, Config, Store};
+use crate::config::{self, Config, ConfigError, Store};
 use crate::edge::preferences;
 use crate::edge::redis::{self, RedisStore};
 use crate::health::{Dependency, Health};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Role};
 use crate::traces::{self, Traces};
 use crate::{http, telemetry};
 
@@ -22,11 +23,7 @@ const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Runs until `stop` is cancelled. An error is one that waiting cannot mend.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    if config.windows.store == Store::Memory {
-        bail!(
-            "windows.store: memory is for the demo and tests; run needs redis, or a restart would forget the windows"
-        );
-    }
+    keeps_windows(&config)?;
     let metrics = Metrics::new(config.metrics.max_tenants)?;
     let health = Health::new();
     let listener = TcpListener::bind(config.http.listen)
@@ -53,6 +50,22 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     worked
 }
 
+/// Whether a processor of this configuration still has its windows after a restart.
+///
+/// # Errors
+/// One of the configuration where it has not.
+pub fn keeps_windows(config: &Config) -> Result<(), ConfigError> {
+    match config.windows.store {
+        Store::Redis => Ok(()),
+        Store::Memory => Err(ConfigError::Setting {
+            origin: "the configuration".to_owned(),
+            path: "windows.store".to_owned(),
+            problem: "memory is for the demo and tests; run needs redis, or a restart would forget the windows"
+                .to_owned(),
+        }),
+    }
+}
+
 /// Begins to export traces, where somebody is to get them.
 fn traces(config: &Config, metrics: &Metrics) -> anyhow::Result<Traces> {
     let Some(endpoint) = config.traces.endpoint.clone() else { return Ok(Traces::off()) };
@@ -67,13 +80,19 @@ async fn work(processor: &Processor<RedisStore>) -> anyhow::Result<()> {
     let _ends = reminding.clone().drop_guard();
     let health = processor.health.clone();
     tokio::spawn(async move { health.keep_reminding(&reminding).await });
-    for role in &roles {
-        if background::until_redis_is_fit(&processor.holder(*role), &processor.store).await?.is_none() {
-            return Ok(());
-        }
-        processor.health.ready(*role, Dependency::Redis);
+    let fit = roles.iter().map(|role| until_redis_is_fit(processor, *role));
+    if try_join_all(fit).await?.contains(&None) {
+        return Ok(());
     }
     processor.work().await
+}
+
+async fn until_redis_is_fit(processor: &Processor<RedisStore>, role: Role) -> anyhow::Result<Option<()>> {
+    let fit = background::until_redis_is_fit(&processor.holder(role), &processor.store).await?;
+    if fit.is_some() {
+        processor.health.ready(role, Dependency::Redis);
+    }
+    Ok(fit)
 }
 
 /// What a process can hold at the most, in bytes: consumer queues, batches, commands at hand, producer, and what is remembered

@@ -236,3 +236,37 @@ fn a_lost_command_is_named(stack: &Stack) {
     assert_eq!(audited.status, 1);
     assert!(audited.people.contains("a required command is missing"), "{}", audited.people);
 }
+
+/// A document as the README's quick start has it: nothing in it says when it was changed.
+const UNDATED: &str =
+    r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"withdrawal":{"enabled":true,"threshold":500}}}"#;
+const DEPOSITS_TOO: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{
+    "withdrawal":{"enabled":true,"threshold":500},"deposit":{"enabled":true}}}"#;
+
+#[test]
+fn preferences_that_were_changed_lose_no_command_although_nothing_in_them_says_when() {
+    let stack = Stack::new("audit-changed", 1, &[("acme", UNDATED)]);
+    let mut processor = stack.run("evaluate,dispatch");
+    stack.produce(&[
+        event("acme", "c1", "d1", "deposit", &just_now(), r#","amount":"20""#),
+        event("new", "c2", "d2", "deposit", &just_now(), r#","amount":"20""#),
+        event("acme", "c1", "w1", "withdrawal", &just_now(), r#","amount":"900""#),
+    ]);
+    stack.outcomes(1);
+    processor.stop();
+    for (changes, undecided) in [(&[][..], 0), (&["acme", "new"], 2)] {
+        for tenant in changes {
+            stack.prefer(tenant, DEPOSITS_TOO);
+        }
+        let audited = audit(&stack, &["--expect-drained"]);
+        assert_eq!((audited.status, audited.people.as_str()), (0, ""), "{}", audited.report);
+        assert_eq!(audited.counted("undecided"), undecided, "{}", audited.report);
+        assert_eq!(audited.check("required_commands")["checked"], 1, "{}", audited.report);
+    }
+    // Preferences that were the same all the time excuse nothing.
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    let file = std::fs::File::open(stack.preferences().join("acme.json")).unwrap();
+    file.set_modified(long_ago).unwrap();
+    let audited = audit(&stack, &["--expect-drained"]);
+    assert_eq!(audited.only_violation("required_commands")["event_id"], "d1");
+}

@@ -128,6 +128,10 @@ fn a_mistake_in_the_configuration_names_the_key_and_nothing_starts() {
             vec!["dispatch.concurrency", "many"],
         ),
         (format!("kafka: {{brokers: x}}\nroles: [decide]\n{least}"), vec!["roles", "decide", "evaluate"]),
+        (
+            format!("kafka: {{brokers: x}}\nwindows: {{store: memory}}\n{least}"),
+            vec!["windows.store", "memory", "run needs redis"],
+        ),
     ] {
         std::fs::write(&path, &text).unwrap();
         for verb in ["run", "check"] {
@@ -139,10 +143,6 @@ fn a_mistake_in_the_configuration_names_the_key_and_nothing_starts() {
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
         }
     }
-    std::fs::write(&path, format!("kafka: {{brokers: x}}\nwindows: {{store: memory}}\n{least}")).unwrap();
-    let mut process = StepupProcess::start(&["run", "--config", &path.display().to_string()], &[]);
-    assert!(!process.wait_exit(PATIENCE).success());
-    assert!(process.stderr().contains("windows.store"), "{}", process.stderr());
 }
 
 #[test]
@@ -161,12 +161,51 @@ fn check_gives_each_connection_its_verdict_and_shows_no_secret() {
     }
     assert!(!said.contains("hunter2"));
     stack.prefer("acme", "{");
-    let mut process =
-        StepupProcess::start(&["check", "--config", &config], &[("STEPUP__REDIS__URL", "redis://127.0.0.1:1")]);
-    assert_eq!(process.wait_exit(PATIENCE).code(), Some(1));
-    let said = process.stdout();
-    assert!(said.lines().any(|line| line.starts_with("FAIL") && line.contains("redis")), "{said}");
-    assert!(said.lines().any(|line| line.starts_with("FAIL") && line.contains("acme.json")), "{said}");
+    for (variable, value, reason) in [
+        ("STEPUP__REDIS__URL", "redis://me:hunter2@127.0.0.1:1", "127.0.0.1:1: "),
+        ("STEPUP__REDIS__PASSWORD_FILE", "/nope", "redis.password_file: /nope: No such file or directory"),
+    ] {
+        let mut process = StepupProcess::start(&["check", "--config", &config], &[(variable, value)]);
+        assert_eq!(process.wait_exit(PATIENCE).code(), Some(1));
+        let said = process.stdout();
+        let failed = |what: &str| said.lines().any(|line| line.starts_with("FAIL") && line.contains(what));
+        assert!(failed(reason) && failed("acme.json"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        assert_eq!(process.stderr(), "stepup: not fit: redis, preferences; see the lines marked FAIL\n");
+    }
+}
+
+#[test]
+fn a_property_that_kafka_refuses_is_named_and_its_value_is_nowhere() {
+    let stack = Stack::new("refused", 1, &[("acme", ON)]);
+    let secret = stack.directory.path().join("secret");
+    std::fs::write(&secret, "hunter2\n").unwrap();
+    let secret = secret.display().to_string();
+    let config = stack.config(crate::stack::free_port());
+    let verbs: [&[&str]; 5] = [
+        &["check"],
+        &["run"],
+        &["audit"],
+        &["redrive", "--code", "expired", "--dry-run"],
+        &["explain", "--event", "e1"],
+    ];
+    for (variable, value, property) in [
+        (
+            "STEPUP__KAFKA__PROPERTIES_FILES__SASL_OAUTHBEARER_CLIENT_SECRET",
+            secret.as_str(),
+            "oauthbearer.client.secret",
+        ),
+        ("STEPUP__KAFKA__PROPERTIES__SASL_PASWORD", "hunter2", "sasl.pasword"),
+    ] {
+        for verb in verbs {
+            let args = [verb, &["--config", &config]].concat();
+            let mut process = StepupProcess::start(&args, &[(variable, value)]);
+            let status = process.wait_exit(PATIENCE);
+            let said = process.stdout() + &process.stderr();
+            assert_eq!(status.code(), Some(1), "{verb:?}: {said}");
+            assert!(said.contains(property) && !said.contains("hunter2"), "{verb:?}: {said}");
+        }
+    }
 }
 
 #[test]

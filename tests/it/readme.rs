@@ -3,8 +3,13 @@
 //! `STEPUP_WRITE_README=1 cargo test --test it readme` writes the generated tables anew.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
+use clap::Args as _;
 use stepup::domain::outcome::{Ending, RejectCode};
+use stepup::domain::preferences::Preferences;
+use stepup::roles::replay::ReplayArgs;
+use stepup::wire::preferences;
 use stepup::{config, metrics};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
@@ -88,4 +93,42 @@ fn the_configuration_of_the_five_minutes_loads() {
     let yaml: String = yaml.lines().map(|line| format!("{}\n", line.strip_prefix("   ").unwrap_or(line))).collect();
     let config = config::Config::from_yaml(&yaml, std::iter::empty()).unwrap();
     assert_eq!(config.roles.len(), 2);
+}
+
+/// The lines of the README from this one to that, without their margin.
+fn lines(from: &str, to: &str) -> String {
+    let readme = readme();
+    let lines = readme.lines().map(|line| line.strip_prefix("   ").unwrap_or(line));
+    let mut said: Vec<&str> = Vec::new();
+    for line in lines.skip_while(|line| !line.starts_with(from)) {
+        said.push(line);
+        if line.contains(to) {
+            return said.join("\n");
+        }
+    }
+    panic!("no line {from} to {to}");
+}
+
+#[test]
+fn the_tenants_of_the_load_have_the_preferences_of_the_five_minutes() {
+    let directory = tempfile::tempdir().unwrap();
+    for commands in [lines("mkdir -p preferences", "> preferences/acme.json"), lines("for n in", "done")] {
+        let status = Command::new("sh").args(["-ec", &commands]).current_dir(directory.path()).status().unwrap();
+        assert!(status.success(), "{commands}");
+    }
+    let replay = ReplayArgs::augment_args(clap::Command::new("replay"));
+    let argument = replay.get_arguments().find(|argument| argument.get_id() == "tenants").unwrap();
+    let tenants: u32 = argument.get_default_values()[0].to_str().unwrap().parse().unwrap();
+    for name in (0..tenants).map(|n| format!("tenant-{n}")) {
+        let document = std::fs::read(directory.path().join(format!("preferences/{name}.json"))).unwrap();
+        let found = preferences::decode(&document).unwrap();
+        assert!(found.enabled && found != Preferences { enabled: true, ..Preferences::OFF }, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn the_families_of_the_process_are_as_many_as_it_says() {
+    let page = metrics::Metrics::new(0).unwrap().render();
+    assert_eq!(page.lines().filter(|line| line.starts_with("# TYPE process_")).count(), 7, "{page}");
+    assert!(readme().contains("The seven standard `process_*` families"));
 }

@@ -234,7 +234,7 @@ async fn password(settings: &RedisSettings) -> Result<Option<SecretString>, Fail
     let Some(file) = &settings.password_file else {
         return Ok(settings.password.clone());
     };
-    let text = tokio::fs::read_to_string(file).await.map_err(|error| unreadable_file("password_file", &error))?;
+    let text = tokio::fs::read_to_string(file).await.map_err(|error| unreadable_file("password_file", file, &error))?;
     Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))
 }
 
@@ -242,7 +242,7 @@ async fn certificates(settings: &RedisSettings) -> Result<Option<TlsCertificates
     let Some(file) = &settings.ca_file else {
         return Ok(None);
     };
-    let pem = tokio::fs::read(file).await.map_err(|error| unreadable_file("ca_file", &error))?;
+    let pem = tokio::fs::read(file).await.map_err(|error| unreadable_file("ca_file", file, &error))?;
     Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(pem) }))
 }
 

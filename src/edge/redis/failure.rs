@@ -1,6 +1,7 @@
 //! What can go wrong between us and Redis, and what of it waiting mends.
 
 use std::io;
+use std::path::Path;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -26,8 +27,9 @@ pub(super) fn not_understood() -> Failure {
 }
 
 /// A settings file that cannot be read.
-pub(super) fn unreadable_file(key: &'static str, error: &io::Error) -> Failure {
-    Failure::Broken(format!("the file that `redis.{key}` names cannot be read: {}", error.kind()))
+pub(super) fn unreadable_file(key: &'static str, file: &Path, error: &io::Error) -> Failure {
+    let file = file.display();
+    Failure::Broken(format!("the file that `redis.{key}` names cannot be read: {file}: {error}"))
 }
 
 impl From<RedisError> for Failure {

@@ -1,9 +1,10 @@
 //! A small run in which everything is as it should be, and what is said of it once one thing in it is not.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::auditor::{Auditor, Drained, Terms};
+use super::auditor::{Auditor, Documents, Drained, Terms};
 use super::course::Stretch;
 use super::windows::Sample;
 use crate::config::Config;
@@ -52,6 +53,11 @@ struct Run {
     letters: Vec<Rec>,
     sessions: Option<Vec<ListedSession>>,
     config: String,
+    /// The document of the tenant; nothing where it has none.
+    preferences: Option<String>,
+    /// When it was written, or the last one was removed; and where.
+    preferences_at: Timestamp,
+    documents: Documents,
     drained: Drained,
     /// One past the last offset that is finished, in every partition.
     committed: Option<i64>,
@@ -96,6 +102,9 @@ impl Run {
             letters: Vec::new(),
             sessions: None,
             config: String::new(),
+            preferences: Some(PREFERENCES.to_owned()),
+            preferences_at: Timestamp(BEGIN - 86_400_000),
+            documents: Documents::Written,
             drained: Drained::Expected,
             committed: None,
             begins: 0,
@@ -195,7 +204,14 @@ impl Run {
     /// The auditor once everything but the windows is checked.
     fn audited(&self, sample: Option<usize>) -> Auditor {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("acme.json"), PREFERENCES).unwrap();
+        let modified = SystemTime::UNIX_EPOCH + self.preferences_at.since(Timestamp(0));
+        let date = |path: &Path| std::fs::File::open(path).unwrap().set_modified(modified).unwrap();
+        if let Some(document) = &self.preferences {
+            let file = directory.path().join("acme.json");
+            std::fs::write(&file, document).unwrap();
+            date(&file);
+        }
+        date(directory.path());
         let config = Config::from_yaml(
             &format!(
                 "roles: [evaluate]\nkafka: {{ brokers: none, topics: {{ activity: [activity], commands: commands, shadow_commands: shadow, \
@@ -217,6 +233,7 @@ impl Run {
             drained: self.drained,
             now: self.now,
         });
+        auditor.documents = self.documents;
         auditor.sample = sample.map(Sample::of);
         for (topic, records, begins) in [
             ("activity", &self.activity, self.begins),
@@ -589,6 +606,49 @@ fn what_live_may_have_decided_otherwise_is_counted_by_its_reason() {
         let excused: Vec<&str> = report.undecided.keys().copied().collect();
         let missing = said(&report).iter().any(|(at, _)| at == "required_commands activity[0]@0");
         assert_eq!((excused.first().copied(), missing), (want, want.is_none()), "{name}: {:?}", said(&report));
+    }
+}
+
+impl Run {
+    /// The same with commands, and a document, that have no version.
+    fn undated(mut self, document: Option<&str>) -> Self {
+        self.preferences = document.map(|text| text.replace(r#""updated_at":"2020-01-01T00:00:00Z","#, ""));
+        for place in 0..self.commands.len() {
+            self.change(place, |command| command.preferences_updated_at = None);
+        }
+        self
+    }
+}
+
+#[test]
+fn preferences_without_a_version_were_changed_when_their_file_was() {
+    let more = PREFERENCES.replace(r#""threshold":50"#, r#""threshold":5"#);
+    let less = PREFERENCES.replace(r#""login":true,"#, "");
+    assert!(more != less && more != PREFERENCES && less != PREFERENCES);
+    let (missing, extra) = ("a required command is missing", "a command that is not required");
+    for (name, document, want) in [
+        ("a trigger is on that was off", Some(more.as_str()), missing),
+        ("a trigger is off that was on", Some(less.as_str()), extra),
+        ("the tenant is gone", None, extra),
+    ] {
+        let mut run = Run::clean().undated(document);
+        for (documents, seconds, is_told) in [
+            (Documents::Written, -86_400, true),
+            // Before the file was written, and as long after it as others may be in force.
+            (Documents::Written, 20, false),
+            (Documents::Written, 8, false),
+            (Documents::Written, -10, true),
+            (Documents::Copied, 20, true),
+        ] {
+            run.documents = documents;
+            run.preferences_at = Timestamp(BEGIN + seconds * 1_000);
+            let report = run.audit();
+            let told = said(&report).iter().any(|(_, what)| what.starts_with(want));
+            assert_eq!(told, is_told, "{name}, {documents:?} at {seconds}: {:?}", said(&report));
+            assert_eq!(report.undecided.contains_key("preferences_changed"), !is_told, "{name}, {seconds}");
+            let noted = report.notes.iter().any(|note| note.contains("cannot be told from a lost command"));
+            assert_eq!(noted, documents == Documents::Copied && document.is_some(), "{name}: {:?}", report.notes);
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //! clock come in as arguments.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::course::{Course, Stretch};
 use super::customers::Customers;
@@ -12,7 +12,8 @@ use super::findings::{Check, Counted, Findings};
 use super::ledger::{Id, Ledger};
 use super::names::{At, Lanes, Names};
 use super::windows::Sample;
-use crate::config::{Evaluate, Start, Topics, Windows};
+use crate::config::{Evaluate, Source, Start, Topics, Windows};
+use crate::domain::ids::TenantId;
 use crate::domain::preferences::Preferences;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
@@ -46,6 +47,24 @@ pub(super) enum Drained {
     NotYet,
 }
 
+/// Where the documents of the preferences are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Documents {
+    /// In their files, whose times tell when.
+    Written,
+    /// In a service. The files are copies.
+    Copied,
+}
+
+impl From<&Source> for Documents {
+    fn from(source: &Source) -> Self {
+        match source {
+            Source::Directory { .. } => Self::Written,
+            Source::Http { .. } => Self::Copied,
+        }
+    }
+}
+
 /// What ends later than it should is waited for so long.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
 /// A longer version of preferences does not stand on commands.
@@ -68,6 +87,8 @@ pub(super) struct Tenant {
     pub(super) rule: Option<WindowRule>,
     /// Until then others may have been in force.
     pub(super) unsettled_until: Option<Timestamp>,
+    /// Nothing says when its preferences were changed.
+    pub(super) is_undated: bool,
     /// The triggers of which commands stand on the shadow topic.
     pub(super) shadowed: u16,
 }
@@ -91,6 +112,7 @@ pub(super) struct Seen {
 
 pub(super) struct Auditor {
     pub(super) terms: Terms,
+    pub(super) documents: Documents,
     pub(super) lanes: Lanes,
     pub(super) names: Names,
     pub(super) tenants: HashMap<u32, Tenant>,
@@ -118,6 +140,7 @@ impl Auditor {
         }
         Self {
             terms,
+            documents: Documents::Written,
             lanes: Lanes::default(),
             names: Names::default(),
             tenants: HashMap::new(),
@@ -162,18 +185,21 @@ impl Auditor {
 
     /// What is known of a tenant; its document is read when it comes up first.
     pub(super) fn tenant(&mut self, number: u32) -> &mut Tenant {
-        let Self { tenants, names, terms, .. } = self;
+        let Self { tenants, names, terms, documents, .. } = self;
         tenants.entry(number).or_insert_with(|| {
-            let known = match (&terms.preferences, names.name(number)) {
-                (Some(directory), Some(tenant)) => match read_document(directory, tenant) {
+            let place = terms.preferences.as_ref().zip(names.name(number));
+            let known = match place {
+                Some((directory, tenant)) => match read_document(directory, tenant) {
                     Document::Found(bytes) => document::decode(&bytes)
                         .map_or(Known::Unreadable, |preferences| Known::Preferences(Arc::new(preferences))),
                     Document::Missing => Known::NoTenant,
                     Document::Unreadable(_) => Known::Unreadable,
                 },
-                (_, None) | (None, _) => Known::NoTenant,
+                None => Known::NoTenant,
             };
-            Tenant::of(known, &terms.windows)
+            let place = place.filter(|_| *documents == Documents::Written);
+            let written_at = place.and_then(|(directory, tenant)| document_written_at(directory, tenant));
+            Tenant::of(known, written_at, &terms.windows)
         })
     }
 
@@ -211,6 +237,13 @@ impl Auditor {
         for _ in 0..spread {
             self.findings.count(Counted::SeveralPartitions);
         }
+        let undated = self.tenants.values().filter(|tenant| tenant.is_undated).count();
+        if undated > 0 {
+            self.findings.notes.push(format!(
+                "{undated} tenants have preferences over HTTP without updated_at: \
+                 a change of them cannot be told from a lost command"
+            ));
+        }
         let ok = !incomplete && self.findings.violations() == 0;
         let mut report = Report {
             events: self.seen.events,
@@ -230,7 +263,8 @@ impl Auditor {
 }
 
 impl Tenant {
-    fn of(known: Known, windows: &Windows) -> Self {
+    /// `written_at` is when its document was last written, where that is known.
+    fn of(known: Known, written_at: Option<Timestamp>, windows: &Windows) -> Self {
         let preferences = match &known {
             Known::Preferences(preferences) => Some(preferences),
             Known::NoTenant | Known::Unreadable => None,
@@ -239,14 +273,23 @@ impl Tenant {
         let rule = preferences
             .and_then(|preferences| preferences.frequency())
             .map(|bound| WindowRule::new(bound, windows.max_lookback, windows.allowed_lateness, windows.max_entries));
+        let changed_at = version.and_then(|text| Timestamp::parse(text).ok()).or(written_at);
         Self {
             version: version.filter(|text| text.len() <= LONGEST_VERSION).map(|text| digest(text.as_bytes())),
-            unsettled_until: version.and_then(|text| Timestamp::parse(text).ok()),
+            unsettled_until: changed_at,
+            is_undated: preferences.is_some() && changed_at.is_none(),
             rule,
             shadowed: 0,
             known,
         }
     }
+}
+
+/// When a tenant's file was last written, or else the directory that it may have gone from.
+fn document_written_at(directory: &Path, tenant: &TenantId) -> Option<Timestamp> {
+    let file = std::fs::metadata(directory.join(format!("{tenant}.json"))).or_else(|_| std::fs::metadata(directory));
+    let since = file.ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp(0).plus(since))
 }
 
 /// When a record was written, by its own word.

@@ -120,8 +120,13 @@ impl Auditor {
         if there.version != tenant.version {
             return;
         }
-        if self.is_cut(case, trigger, tenant) {
-            return self.findings.undecided("range_begins");
+        // Where there is a version, the same one decided.
+        let doubt = match tenant.version {
+            Some(_) => self.is_cut(case, trigger, tenant).then_some("range_begins"),
+            None => self.is_otherwise(case, trigger, tenant),
+        };
+        if let Some(reason) = doubt {
+            return self.findings.undecided(reason);
         }
         let what = format!("a command that is not required: {}", decision.name());
         let mut violation = self.violation(what, there.at);
