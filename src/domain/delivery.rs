@@ -24,6 +24,10 @@ pub enum Answer {
     NotSent {
         reason: String,
     },
+    /// No call was made, for the tenant's own credential cannot be had.
+    NoCredential {
+        reason: String,
+    },
     /// The request may have been carried out, but its answer did not arrive or made no sense.
     Lost {
         reason: String,
@@ -95,9 +99,9 @@ pub enum Step {
     Retry {
         wait: Duration,
     },
-    /// The tenant's credential is refused. The command waits with its tenant.
+    /// The tenant's credential is refused, with this status, or cannot be had. The command waits with its tenant.
     PauseTenant {
-        http_status: u16,
+        http_status: Option<u16>,
     },
     Done(Ending),
 }
@@ -116,12 +120,16 @@ pub fn next_step(
     now: Timestamp,
     chance: f64,
 ) -> Step {
+    if let Answer::NoCredential { reason } = answer {
+        (attempts.last_status, attempts.last_reason) = (None, Some(reason));
+        return Step::PauseTenant { http_status: None };
+    }
     attempts.reference_number = attempts.number();
     attempts.made = attempts.made.saturating_add(1);
     let (code, reason, retry_after) = match answer {
         Answer::Created(session) => return Step::Done(Ending::SessionCreated(session)),
         Answer::NotRequired { reason } => return Step::Done(Ending::NotRequired { reason }),
-        Answer::NotSent { reason } => (None, reason, None),
+        Answer::NotSent { reason } | Answer::NoCredential { reason } => (None, reason, None),
         Answer::Lost { reason } => {
             attempts.unanswered = true;
             (None, reason, None)
@@ -132,7 +140,7 @@ pub fn next_step(
     attempts.last_reason = Some(reason.clone());
     match code {
         Some(409) => conflict(command, attempts, policy, now, chance),
-        Some(http_status @ (401 | 403)) => Step::PauseTenant { http_status },
+        Some(401 | 403) => Step::PauseTenant { http_status: code },
         // A time-out may have been somebody's between us and the service, and so may any 5xx; a success that was not
         // understood is one all the same.
         Some(408 | 200..=299 | 500..=599) => {
@@ -179,6 +187,9 @@ fn retry(
     let asked = retry_after.unwrap_or(Duration::ZERO).min(policy.max_retry_after);
     // What the service asks for is a lower bound; the jitter on top keeps a herd from coming back as one.
     let wait = asked.saturating_add(backoff(attempts.made, policy).mul_f64(chance.clamp(0.0, 1.0)));
+    // A wait of our own choice leaves room for a last call, unless hardly any time is left.
+    let last = command.expires_at.minus(policy.margin).since(now).saturating_sub(Duration::from_millis(1));
+    let wait = if last >= policy.base.max(asked) { wait.min(last) } else { wait };
     call_after(wait, command, attempts, policy, now)
 }
 

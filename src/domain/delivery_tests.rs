@@ -59,6 +59,7 @@ fn answer(word: &str) -> Answer {
     match word {
         "lost" => Answer::Lost { reason: "timed out".to_owned() },
         "unsent" => Answer::NotSent { reason: "refused".to_owned() },
+        "unreadable" => Answer::NoCredential { reason: "unreadable".to_owned() },
         "created" => Answer::Created(session()),
         "needless" => Answer::NotRequired { reason: "no prior KYC".to_owned() },
         code => status(code.parse().unwrap()),
@@ -69,7 +70,8 @@ fn answer(word: &str) -> Answer {
 fn written(step: &Step, attempts: &Attempts) -> String {
     match step {
         Step::Retry { wait } => format!(".{} in {wait:?}", attempts.number()),
-        Step::PauseTenant { http_status } => format!("pause {http_status}"),
+        Step::PauseTenant { http_status: Some(http_status) } => format!("pause {http_status}"),
+        Step::PauseTenant { http_status: None } => "pause".to_owned(),
         Step::Done(ending) => ending.status().to_owned(),
     }
 }
@@ -177,6 +179,8 @@ fn a_conflict_over_a_transaction_is_ours_only_where_an_attempt_of_ours_went_unan
             ("unsent 409", ".1 in 100ms, already_exists"),
             ("302 409", ".1 in 100ms, already_exists"),
             ("401 409", "pause 401, already_exists"),
+            ("unreadable 409", "pause, already_exists"),
+            ("lost unreadable 409", ".1 in 100ms, pause, .2 in 0ns"),
             ("lost 409", ".1 in 100ms, .2 in 0ns"),
             ("408 409", ".1 in 100ms, .2 in 0ns"),
             ("500 409", ".1 in 100ms, .2 in 0ns"),
@@ -228,6 +232,7 @@ fn every_call_counts_and_leaves_its_status_and_reason() {
         ("503 lost", 2, None, Some("timed out")),
         ("503 lost unsent", 3, None, Some("refused")),
         ("401 403 503", 3, Some(503), Some("says 503")),
+        ("503 unreadable", 1, None, Some("unreadable")),
     ] {
         let (_, attempts) = walk(&own(), &POLICY, answers);
         assert_eq!(attempts.made, made, "{answers}");
@@ -257,6 +262,25 @@ fn what_the_service_asks_for_is_the_least_wait_up_to_a_limit() {
         let answer = Answer::Status { code, reason: String::new(), retry_after };
         let step = next_step(&own(), &mut Attempts::default(), answer, &POLICY, START, chance);
         assert_eq!(step, Step::Retry { wait: Duration::from_millis(want) }, "{code} after {asked} at {chance}");
+    }
+}
+
+#[test]
+fn a_last_call_is_made_just_in_time_whatever_wait_was_due() {
+    for (left, asked, want) in [
+        (60_000, 0, Some(10_000)),
+        (8_000, 0, Some(6_999)), // A second is the margin.
+        (8_000, 6_999, Some(6_999)),
+        (8_000, 7_000, None), // The service wants to be left alone for longer.
+        (1_101, 0, Some(100)),
+        (1_100, 0, None), // Hardly any time is left.
+    ] {
+        let answer =
+            Answer::Status { code: 503, reason: String::new(), retry_after: Some(Duration::from_millis(asked)) };
+        let mut attempts = Attempts { made: 20, ..Attempts::default() };
+        let step = next_step(&own(), &mut attempts, answer, &POLICY, Timestamp(EXPIRES_AT - left), 1.0);
+        let wait = if let Step::Retry { wait } = step { Some(wait.as_millis()) } else { None };
+        assert_eq!(wait, want, "{left} ms left, asked for {asked}");
     }
 }
 
@@ -335,7 +359,7 @@ fn there_is_time_for_a_call_until_the_margin_before_the_expiry() {
 fn a_retry_that_would_begin_too_late_is_the_end_with_the_last_status_and_reason() {
     for (word, left, want) in [
         ("503", 1_101, ".1 in 100ms"),
-        ("503", 1_100, "expired Some(503) says 503"),
+        ("503", 1_100, "expired Some(503) says 503"), // Hardly any time is left.
         ("lost", 1_101, ".1 in 100ms"),
         ("lost", 1_100, "expired None timed out"),
         ("unsent", 1_100, "expired None refused"),

@@ -25,3 +25,4 @@ pub mod redrive;
 pub mod time;
 pub mod trigger;
 pub mod window;
+pub mod witnesses;

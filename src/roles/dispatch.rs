@@ -30,6 +30,7 @@ mod ending;
 mod host;
 mod lanes;
 mod park;
+mod paused;
 mod spans;
 mod work;
 

@@ -176,7 +176,9 @@ pub(crate) fn session_answer() -> Target {
                 }
                 Answer::NotRequired { reason } => Ending::NotRequired { reason },
                 Answer::Status { code, reason, .. } => Ending::Rejected { http_status: code, reason },
-                Answer::Lost { reason } | Answer::NotSent { reason } => Ending::Expired { http_status: None, reason },
+                Answer::Lost { reason } | Answer::NotSent { reason } | Answer::NoCredential { reason } => {
+                    Ending::Expired { http_status: None, reason }
+                }
             };
             accepted |= matches!(ending, Ending::SessionCreated(_));
             // Whatever the service says, what we make of it can be read by those who come after us.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::services::{self, wait_for, wait_until};
+use crate::services::{self, directory, wait_for, wait_until};
 use crate::stack::{PATIENCE, Stack, event, just_now, one_outcome_each};
 
 const PLAIN: &str = r#"{"is_reuse_kyc_enabled":true,"reuse_kyc_triggers":{"password_change":true,
@@ -160,6 +160,46 @@ fn a_tenant_whose_credential_is_refused_is_paused_and_costs_the_others_nothing()
     assert!(outcomes.values().all(|outcome| outcome["status"] == "session_created"));
     assert_eq!(processor.metric("stepup_paused_tenants", &[]), 0.0);
     assert!(stack.read("dead-letters").is_empty());
+}
+
+#[test]
+fn a_tenant_whose_credential_cannot_be_read_is_paused_and_costs_the_others_nothing() {
+    let stack = Stack::new("unreadable", 2, &[("good", PLAIN), ("bad", PLAIN)])
+        .with("dispatch: { pause: 1s, breaker: { failures: 5 } }");
+    let credentials = directory("credentials");
+    for (tenant, credential) in [("good", "secret-1"), ("bad", "")] {
+        std::fs::write(credentials.path().join(tenant), credential).unwrap();
+    }
+    let theirs = credentials.path().display().to_string();
+    let processor = stack.run_with("evaluate,dispatch", &[("STEPUP__SESSION_API__CREDENTIALS_DIR", &theirs)]);
+    stack.produce(&changes("bad", 60));
+    stack.produce(&changes("good", 50));
+    let outcomes = stack.outcomes(50);
+    assert!(outcomes.iter().all(|outcome| outcome["tenant_id"] == "good"), "{outcomes:?}");
+    wait_until(PATIENCE, "the tenant is paused", || processor.metric("stepup_paused_tenants", &[]) == 1.0);
+    assert_eq!(processor.metric("stepup_session_api_breaker_opened_total", &[]), 0.0, "the service is there");
+    processor.until_ready();
+    assert_eq!(stack.simulator("/sim/stats")["calls"], 50);
+    std::fs::write(credentials.path().join("bad"), "secret-2").unwrap();
+    assert_eq!(one_outcome_each(&stack.outcomes(110)).len(), 110);
+    assert_eq!(processor.metric("stepup_paused_tenants", &[]), 0.0);
+}
+
+#[test]
+fn a_tenant_that_fails_stops_no_calls_for_the_others() {
+    let stack = Stack::new("failing", 2, &[("good", PLAIN), ("bad", PLAIN)])
+        .with("dispatch: { park_after: 100ms, breaker: { failures: 5 }, retry_budget: { least: 1000 } }");
+    stack.faults(r#"[{"kind":"status","status":503,"tenant":"bad"}]"#);
+    let processor = stack.run("evaluate,dispatch");
+    stack.produce(&changes("good", 1));
+    stack.outcomes(1);
+    stack.produce(&changes("bad", 60));
+    wait_until(PATIENCE, "it fails again and again", || processor.metric("stepup_retries_total", &[]) >= 120.0);
+    assert_eq!(processor.metric("stepup_session_api_breaker_opened_total", &[]), 0.0);
+    stack.produce(&changes("good", 50)[1..]);
+    assert!(stack.outcomes(50).iter().all(|outcome| outcome["tenant_id"] == "good"));
+    stack.faults("[]");
+    assert_eq!(one_outcome_each(&stack.outcomes(110)).len(), 110);
 }
 
 #[test]

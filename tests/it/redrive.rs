@@ -68,6 +68,22 @@ fn taken_up(stack: &Stack) -> BTreeMap<String, BTreeSet<String>> {
     by_old
 }
 
+#[test]
+fn commands_of_one_transaction_that_were_refused_make_one_session_when_they_are_redriven() {
+    let stack = Stack::new("one-session", 1, &[("acme", PLAIN)]).with("evaluate: { reference: transaction_id }");
+    stack.faults(r#"[{"kind":"status","status":422,"count":2}]"#);
+    let _processor = stack.run("evaluate,dispatch");
+    // One bet fires two triggers, and both commands bear the bet's transaction.
+    stack.produce(&[event("acme", "c", "b", "bet", &just_now(), r#","amount":5,"transaction_id":"tx-1""#)]);
+    assert!(stack.outcomes(2).iter().all(|outcome| outcome["status"] == "rejected"));
+    until_letters(&stack, 2);
+    redriven(&stack, &[]);
+    let outcomes = stack.outcomes(4);
+    let statuses: BTreeSet<&str> = outcomes[2..].iter().map(|outcome| outcome["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, BTreeSet::from(["already_exists", "session_created"]));
+    assert_eq!(stack.simulator("/sim/stats")["created"], 1, "nobody is asked twice");
+}
+
 #[track_caller]
 fn until_letters(stack: &Stack, letters: usize) {
     wait_until(PATIENCE, "the dead letters are there", || stack.read("dead-letters").len() >= letters);

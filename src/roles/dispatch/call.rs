@@ -42,9 +42,9 @@ pub(super) enum Next {
     Again {
         wait: Duration,
     },
-    /// The tenant's credential is refused.
+    /// The tenant's credential is refused, or cannot be had.
     Refused {
-        http_status: u16,
+        http_status: Option<u16>,
     },
     End {
         ending: Ending,
@@ -92,7 +92,9 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
     if let Some(calling) = calling {
         calling.end(role, &answer, status, resent);
     }
-    role.metrics.http_call(HttpTarget::Session, status, began.elapsed());
+    if !matches!(answer, Answer::NoCredential { .. }) {
+        role.metrics.http_call(HttpTarget::Session, status, began.elapsed());
+    }
     let (reason, heard, signal) = (retry_reason(&answer), heard(status), signal(&answer));
     let kept_out = made_no_session(&answer);
     tell_health(role, &answer);
@@ -110,9 +112,10 @@ pub(super) async fn call<O: Outcomes, X: Sessions, K: Sink>(
         Step::PauseTenant { http_status } => Next::Refused { http_status },
         Step::Done(ending) => Next::End { ending },
     };
-    let is_over = matches!(next, Next::End { .. });
-    // With the attempt on record a later conflict would be taken for a session of ours.
-    if !is_over && forget(role, command, number, &attempts, kept_out).await?.is_err() {
+    // With the attempt on record a later conflict would be taken for a session of ours, also by a command of the same
+    // transaction that comes later.
+    let kept_out = kept_out && attempts.number() == number;
+    if forget(role, command, number, &attempts, kept_out).await?.is_err() {
         return Ok(Called { attempts, heard, signal, next: Next::GiveUp });
     }
     Ok(Called { attempts, heard, signal, next })
@@ -176,8 +179,8 @@ fn heard(status: Option<u16>) -> Heard {
 /// Whether an answer rules out that the call made a session.
 fn made_no_session(answer: &Answer) -> bool {
     match answer {
-        Answer::NotSent { .. } => true,
-        Answer::Status { code, .. } => matches!(code, 300..=399 | 401 | 403 | 425 | 429),
+        Answer::NotSent { .. } | Answer::NoCredential { .. } => true,
+        Answer::Status { code, .. } => matches!(code, 300..=407 | 409..=499),
         Answer::Created(_) | Answer::NotRequired { .. } | Answer::Lost { .. } => false,
     }
 }
@@ -189,7 +192,7 @@ fn tell_health<O, X, K>(role: &Dispatch<O, X, K>, answer: &Answer) {
         Answer::Created(_) | Answer::NotRequired { .. } | Answer::Status { .. } => {
             role.holder.health.ready(role.holder.role, Dependency::SessionApi);
         }
-        Answer::Lost { .. } => {}
+        Answer::Lost { .. } | Answer::NoCredential { .. } => {}
     }
 }
 
@@ -197,7 +200,7 @@ fn status_of(answer: &Answer) -> Option<u16> {
     match answer {
         Answer::Created(_) | Answer::NotRequired { .. } => Some(200),
         Answer::Status { code, .. } => Some(*code),
-        Answer::NotSent { .. } | Answer::Lost { .. } => None,
+        Answer::NotSent { .. } | Answer::NoCredential { .. } | Answer::Lost { .. } => None,
     }
 }
 
@@ -207,6 +210,8 @@ fn retry_reason(answer: &Answer) -> RetryReason {
         Answer::Status { code: 409, .. } | Answer::Lost { .. } => RetryReason::LostAnswer,
         Answer::Status { code: 500..=599, .. } => RetryReason::Status5xx,
         Answer::NotSent { .. } => RetryReason::Transport,
-        Answer::Status { .. } | Answer::Created(_) | Answer::NotRequired { .. } => RetryReason::StatusOther,
+        Answer::Status { .. } | Answer::NoCredential { .. } | Answer::Created(_) | Answer::NotRequired { .. } => {
+            RetryReason::StatusOther
+        }
     }
 }

@@ -9,6 +9,8 @@ use crate::config::Dispatch as Settings;
 use crate::domain::budget::RetryBudget;
 use crate::domain::circuit::{Circuit, Pass, Signal, Standing};
 use crate::domain::delivery::{Answer, Attempts};
+use crate::domain::ids::TenantId;
+use crate::domain::witnesses::Witnesses;
 use crate::metrics::Metrics;
 
 /// A command that has to wait is looked at again after so long at the most, and so goes on soon after it may.
@@ -17,6 +19,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(4);
 /// The one host that all commands are sent to.
 pub(super) struct Host {
     circuit: Circuit,
+    witnesses: Witnesses,
     budget: RetryBudget,
     began: Instant,
     metrics: Metrics,
@@ -35,6 +38,7 @@ impl Host {
         metrics.set_session_breaker(Standing::Closed);
         Self {
             circuit: Circuit::new(settings.circuit()),
+            witnesses: Witnesses::default(),
             budget: RetryBudget::new(settings.budget(), Duration::ZERO),
             began: Instant::now(),
             metrics,
@@ -68,11 +72,16 @@ impl Host {
 
     /// No call was made.
     pub(super) fn unused(&mut self, leave: Leave) {
-        self.ended(leave, Signal::NotMade);
+        self.take_back(leave, Signal::NotMade);
     }
 
-    /// A call has ended.
-    pub(super) fn ended(&mut self, leave: Leave, signal: Signal) {
+    /// A call for this tenant has ended.
+    pub(super) fn ended(&mut self, leave: Leave, tenant: &TenantId, signal: Signal) {
+        let signal = self.witnesses.hear(tenant, signal, self.began.elapsed());
+        self.take_back(leave, signal);
+    }
+
+    fn take_back(&mut self, leave: Leave, signal: Signal) {
         match signal {
             Signal::Well if leave.paid => self.budget.worked(),
             Signal::NotMade if leave.paid => self.budget.give_back(),
@@ -119,6 +128,7 @@ pub(super) fn signal(answer: &Answer) -> Signal {
     match answer {
         Answer::Created(_) | Answer::NotRequired { .. } => Signal::Well,
         Answer::NotSent { .. } | Answer::Lost { .. } => Signal::Failing,
+        Answer::NoCredential { .. } => Signal::NotMade,
         Answer::Status { code, .. } => match code {
             408 | 500..=599 => Signal::Failing,
             425 | 429 => Signal::Unclear,
@@ -152,5 +162,6 @@ mod tests {
         }
         assert_eq!(signal(&Answer::Lost { reason: String::new() }), Signal::Failing);
         assert_eq!(signal(&Answer::NotSent { reason: String::new() }), Signal::Failing);
+        assert_eq!(signal(&Answer::NoCredential { reason: String::new() }), Signal::NotMade);
     }
 }

@@ -115,6 +115,7 @@ fn error_of(answer: &Answer) -> Option<Cow<'static, str>> {
         Answer::Created(_) | Answer::NotRequired { .. } => None,
         Answer::Status { code, .. } => Some(code.to_string().into()),
         Answer::NotSent { .. } => Some("not_sent".into()),
+        Answer::NoCredential { .. } => Some("no_credential".into()),
         Answer::Lost { .. } => Some("answer_lost".into()),
     }
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -14,6 +13,7 @@ use tokio_util::time::DelayQueue;
 use super::admit::Admitted;
 use super::host::{Host, Leave};
 use super::lanes::{JobId, Lanes};
+use super::paused::Paused;
 use super::{Dispatch, Job, call, ending};
 use crate::domain::command::Command;
 use crate::domain::delivery::still_time;
@@ -43,8 +43,6 @@ const MOST_FIXED_AT_ONCE: usize = 256;
 const MOST_TAKEN_BACK: usize = 256;
 /// No command waits in memory longer than this in one go: it would keep its partition's position back.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A command that is paused is looked at again after so long at the most, and so goes on soon after it may.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 const SWEEP: Duration = Duration::from_millis(500);
 
 /// What a task gives back.
@@ -82,6 +80,7 @@ pub(super) struct Work<O, X, K> {
     by_id: HashMap<CommandId, JobId>,
     lanes: Lanes,
     host: Host,
+    paused: Paused,
     delayed: DelayQueue<JobId>,
     tasks: JoinSet<Done>,
     calls: usize,
@@ -107,6 +106,7 @@ where
         Self {
             lanes: Lanes::new(role.settings.concurrency_per_tenant),
             host: Host::new(&role.settings, role.metrics.clone()),
+            paused: Paused::new(Instant::now()),
             role,
             intake: intake.map(Some),
             admitting: [false, false],
@@ -218,7 +218,8 @@ where
         }
         let left = job.due.map_or(Duration::ZERO, |due| due.since(clock::now()));
         if self.is_paused(&job.command) {
-            self.park(id, while_paused().max(left));
+            let wait = self.paused.wait(Instant::now(), rand::random());
+            self.park(id, wait.max(left));
             return;
         }
         let now = Instant::now();
@@ -278,7 +279,8 @@ where
         let job = self.jobs.get(&id)?;
         let leave = if self.is_paused(&job.command) {
             self.host.unused(leave);
-            self.park(id, while_paused());
+            let wait = self.paused.wait(Instant::now(), rand::random());
+            self.park(id, wait);
             None
         } else {
             let paid = self.host.spend(leave, &job.attempts);
@@ -308,9 +310,9 @@ where
     /// A call came back: its place is free, and the command goes where the answer sends it.
     fn called(&mut self, id: JobId, leave: Leave, called: call::Called) {
         self.calls -= 1;
-        self.host.ended(leave, called.signal);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return self.host.unused(leave) };
         let tenant = job.command.tenant.clone();
+        self.host.ended(leave, &tenant, called.signal);
         let folded = std::mem::replace(&mut job.attempts, called.attempts);
         job.attempts.learn(&folded);
         if called.heard == call::Heard::Accepted && self.lanes.open(&tenant) {
@@ -354,11 +356,6 @@ where
             self.jobs.values().filter(|job| job.due.is_some()).flat_map(Job::positions).collect();
         self.progress.abandon(waiting);
     }
-}
-
-/// How long a paused command waits before it is looked at again; not all of them at once.
-fn while_paused() -> Duration {
-    LONGEST_PAUSE.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 async fn receive(intake: &mut Option<Receiver<Batch>>) -> Option<Batch> {

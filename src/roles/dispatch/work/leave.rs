@@ -22,11 +22,21 @@ where
     X: Sessions + 'static,
     K: Sink + 'static,
 {
-    pub(super) fn pause(&mut self, tenant: &TenantId, probe: JobId, http_status: u16) {
+    pub(super) fn pause(&mut self, tenant: &TenantId, probe: JobId, http_status: Option<u16>) {
         let pause = self.role.settings.pause;
         let (was_open, waiting) = self.lanes.pause(tenant, Instant::now() + pause);
         if was_open {
-            tracing::error!(%tenant, http_status, "the session API refuses the tenant's credential; its commands wait");
+            match http_status {
+                Some(http_status) => tracing::error!(
+                    %tenant,
+                    http_status,
+                    "the session API refuses the tenant's credential; its commands wait"
+                ),
+                None => {
+                    let reason = self.jobs.get(&probe).and_then(|job| job.attempts.last_reason.as_deref());
+                    tracing::error!(%tenant, reason, "the tenant's credential cannot be had; its commands wait");
+                }
+            }
             self.role.metrics.tenant_paused(tenant);
             self.role.metrics.set_paused_tenants(self.lanes.paused());
         }
