@@ -6,6 +6,7 @@ pub mod controls;
 pub mod credentials;
 pub mod files;
 pub mod forget;
+pub mod http_client;
 pub mod kafka;
 pub mod marks;
 pub mod memory;

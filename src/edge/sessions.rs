@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::future::Future;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,8 @@ use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
 use super::credentials::{Credential, Credentials};
-use super::tls::{certificates, install_tls_provider, watching_its_connections};
+use super::http_client::{HttpClient, HttpClientError};
+use super::tls::{install_tls_provider, watching_its_connections};
 use crate::domain::delivery::Answer;
 use crate::domain::ids::TenantId;
 use crate::edge::clock;
@@ -45,7 +45,7 @@ pub struct SessionsSettings {
     pub credential_header: String,
     /// Stands before the credential, as in `Bearer …`; empty for the bare credential.
     pub credential_scheme: String,
-    /// PEM certificates to trust instead of the system's.
+    /// PEM certificates to trust instead of the system's. A file that is replaced is read again.
     pub ca_file: Option<PathBuf>,
     pub max_idle_connections: usize,
 }
@@ -74,16 +74,14 @@ pub enum SessionsError {
     Url,
     #[error("{0:?} is no name of a header")]
     HeaderName(String),
-    #[error("cannot read the certificates in {}", path.display())]
-    CaFile { path: PathBuf, source: io::Error },
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
 }
 
 /// The real service, over HTTP.
 #[derive(Debug)]
 pub struct HttpSessions {
-    client: Client,
+    client: HttpClient,
     url: Url,
     timeout: Duration,
     tenant_header: HeaderName,
@@ -119,11 +117,15 @@ impl HttpSessions {
     fn credential(&self, tenant: &TenantId) -> Result<Option<Credential>, Answer> {
         match self.credentials.of(tenant) {
             Ok(None) if self.credentials.are_asked_for() => {
-                Err(Answer::Status { code: 401, reason: "no credential for this tenant".to_owned(), retry_after: None })
+                Err(Answer::NoCredential { reason: "no credential for this tenant".to_owned() })
             }
             Ok(credential) => Ok(credential),
             // The file's name and the cause, which is all that the error holds.
-            Err(error) => Err(Answer::NotSent { reason: for_people(&chain(&error)) }),
+            Err(error) => {
+                let reason = for_people(&chain(&error));
+                let own = self.credentials.are_per_tenant();
+                Err(if own { Answer::NoCredential { reason } } else { Answer::NotSent { reason } })
+            }
         }
     }
 
@@ -141,8 +143,8 @@ impl HttpSessions {
         let Ok(headers) = self.headers(tenant, credential, request.trace) else {
             return not_sent("tenant and credential do not fit into headers");
         };
-        let request = self.client.post(self.url.clone()).headers(headers).body(request.body).timeout(left);
-        match request.send().await {
+        let post = |client: &Client| client.post(self.url.clone()).headers(headers).body(request.body).timeout(left);
+        match self.client.send(post).await {
             Ok(response) => read(response).await,
             Err(error) if error.is_connect() || error.is_builder() => not_sent(&reason(&error)),
             Err(error) => Answer::Lost { reason: reason(&error) },
@@ -207,23 +209,21 @@ fn header_name(name: &str) -> Result<HeaderName, SessionsError> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| SessionsError::HeaderName(name.to_owned()))
 }
 
-fn client(settings: &SessionsSettings) -> Result<Client, SessionsError> {
+fn client(settings: &SessionsSettings) -> Result<HttpClient, HttpClientError> {
     install_tls_provider();
-    let mut builder = watching_its_connections(Client::builder(), settings.timeout)
-        .user_agent(concat!("stepup/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        // A call that is repeated unseen would spoil the count of attempts and the retry budget.
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .connect_timeout(settings.connect_timeout)
-        .pool_max_idle_per_host(settings.max_idle_connections)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_keepalive(Duration::from_secs(30));
-    if let Some(path) = &settings.ca_file {
-        let unreadable = |source| SessionsError::CaFile { path: path.clone(), source };
-        builder = builder.tls_certs_only(certificates(path).map_err(unreadable)?);
-    }
-    builder.build().map_err(SessionsError::Client)
+    let of = settings.clone();
+    HttpClient::new(settings.ca_file.as_deref(), move || {
+        watching_its_connections(Client::builder(), of.timeout)
+            .user_agent(concat!("stepup/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            // A call that is repeated unseen would spoil the count of attempts and the retry budget.
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .connect_timeout(of.connect_timeout)
+            .pool_max_idle_per_host(of.max_idle_connections)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_keepalive(Duration::from_secs(30))
+    })
 }
 
 async fn read(mut response: Response) -> Answer {

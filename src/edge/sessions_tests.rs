@@ -311,8 +311,10 @@ async fn a_rotated_credential_is_read_again_once_it_is_refused() {
     assert_eq!(calls().await, 4);
 
     let unknown = sessions.create(&TenantId::new("other").unwrap(), LOGIN.to_vec(), None, LONG).await;
-    let want = Answer::Status { code: 401, reason: "no credential for this tenant".to_owned(), retry_after: None };
-    assert_eq!(unknown, want);
+    assert_eq!(unknown, Answer::NoCredential { reason: "no credential for this tenant".to_owned() });
+    std::fs::write(ours.join("empty"), "").unwrap();
+    let empty = sessions.create(&TenantId::new("empty").unwrap(), LOGIN.to_vec(), None, LONG).await;
+    assert!(matches!(&empty, Answer::NoCredential { reason } if reason.contains("must hold one line")), "{empty:?}");
     assert_eq!(calls().await, 4, "nothing is sent without a credential");
 }
 

@@ -142,6 +142,35 @@ fn a_tenant_whose_preferences_are_away_too_long_holds_up_nobody_else_for_ever() 
 }
 
 #[test]
+fn a_tenant_that_was_made_up_stops_nobody_while_the_preferences_are_away() {
+    let stack = Stack::new("made-up", 1, &[("good", ON)]);
+    let url = format!("{}/api/v1/kyc/preferences", stack.api());
+    let http = [
+        ("STEPUP__PREFERENCES__SOURCE", "http"),
+        ("STEPUP__PREFERENCES__URL", url.as_str()),
+        ("STEPUP__PREFERENCES__TTL", "1s"),
+    ];
+    let processor = stack.run_with("evaluate", &http);
+    let both = |number: usize| ["ghost", "good"].map(|tenant| one(tenant, &number.to_string(), "password_change"));
+    stack.produce(&both(0));
+    wait_until(PATIENCE, "both are known", || stack.read("commands").len() == 1);
+    stack.faults(r#"[{"kind":"status","status":503,"on":"preferences"}]"#);
+    let mut sent = 1;
+    wait_until(PATIENCE, "what was known of them is too old", || {
+        stack.produce(&both(sent));
+        sent += 1;
+        processor.metric("stepup_preferences_lookups_total", &["result=\"stale\""]) >= 6.0
+    });
+    stack.produce(&both(sent));
+    wait_until(PATIENCE, "the good one's are commanded", || stack.read("commands").len() == sent + 1);
+    let unknown = ["tenant=\"ghost\"", "decision=\"tenant_unknown\""];
+    wait_until(PATIENCE, "the ghost's are passed over", || {
+        processor.metric("stepup_decisions_total", &unknown) == (sent + 1) as f64
+    });
+    assert_eq!(processor.metric("stepup_held", &["preferences"]), 0.0);
+}
+
+#[test]
 fn a_partition_of_nothing_but_poison_stands_while_the_others_go_on_and_is_let_go_on_by_the_configuration() {
     let stack = Stack::new("flood", 2, &[("acme", ON)]).with("evaluate: { flood: { records: 500 }, batch_size: 100 }");
     let mut processor = stack.run("evaluate");

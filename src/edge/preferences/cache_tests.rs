@@ -158,10 +158,33 @@ async fn a_fresh_copy_is_served_and_read_again_ahead_of_its_end() {
 async fn a_tenant_without_preferences_is_remembered_for_the_ttl() {
     play(&[(0, "404", "none", 1), (470, "v1", "none", 1), (600, "v1", "v1", 2)]).await;
     play(&[(0, "v1", "v1", 1), (600, "404", "none", 2), (1000, "404", "none", 2)]).await;
-    // An old 404 is no copy to go on with.
-    play(&[(0, "404", "none", 1), (600, "away", "held: away", 2)]).await;
     // Without a credential nobody is asked.
     play(&[(0, "no credential", "none", 0), (590, "v1", "none", 1), (591, "v1", "v1", 1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_without_preferences_stays_unknown_while_the_source_fails_until_that_is_too_old() {
+    for failure in ["away", "shared 401", "own 401"] {
+        let held = format!("held: {failure}");
+        play(&[
+            (0, "404", "none", 1),
+            (600, failure, "stale none", 2),
+            (605, failure, "stale none", 2),
+            (8_999, failure, "stale none", 3),
+            (9_000, failure, &held, 3),
+            (9_011, "v1", "v1", 4),
+        ])
+        .await;
+    }
+    // Made while the source was away, it is known as soon as the source is back.
+    play(&[(0, "404", "none", 1), (600, "away", "stale none", 2), (620, "v1", "stale none", 3), (621, "v1", "v1", 3)])
+        .await;
+    // What was known before it was not found is not told again.
+    play(&[(0, "v1", "v1", 1), (600, "404", "none", 2), (1_200, "away", "stale none", 3)]).await;
+    // What was found since, and cannot be read, is no absence.
+    play(&[(0, "404", "none", 1), (600, "bad", "unusable: bad", 2), (1_200, "away", "held: away", 3)]).await;
+    // A credential where there was none says that the tenant is new.
+    play(&[(0, "no credential", "none", 0), (600, "away", "held: away", 1)]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +243,7 @@ async fn a_refused_credential_holds_and_only_a_tenants_own_gives_up() {
         (9_100, "away", "held: away", 2),
         (9_200, "own 401", "unusable: own 401", 3),
         (9_900, "404", "none", 4),
-        (10_500, "own 401", "held: own 401", 5),
+        (10_500, "own 401", "stale none", 5),
         (19_499, "own 401", "held: own 401", 6),
         (19_510, "own 401", "unusable: own 401", 7),
     ])
@@ -313,6 +336,29 @@ async fn one_unavailable_tenant_makes_the_batch_unavailable() {
     assert_eq!(*error, Unavailable { tenant: tenant("lost"), reason: "away".to_owned(), since: Instant::now() });
     let known = cache.of_all(&[tenant("acme"), tenant("none")]).await.unwrap();
     assert_eq!(known, [Lookup::Known(Arc::new(version("v1"))), Lookup::NoTenant]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_made_up_tenant_holds_up_nobody_in_an_outage_for_as_long_as_copies_last() {
+    let source = Scripted::new(Duration::from_secs(1));
+    source.answer("acme", "v1");
+    let cache = PreferencesCache::new(Arc::clone(&source), SETTINGS, Arc::new(Unobserved));
+    let batch = [tenant("acme"), tenant("made-up"), tenant("acme")];
+    let known = Lookup::Known(Arc::new(version("v1")));
+    let want = [known.clone(), Lookup::NoTenant, known];
+    let start = Instant::now();
+    assert_eq!(cache.of_all(&batch).await.unwrap(), want);
+    for name in ["acme", "made-up", "never-seen"] {
+        source.answer(name, "away");
+    }
+    for seconds in (0..SETTINGS.max_stale.as_secs()).step_by(7) {
+        sleep_until(start + Duration::from_secs(seconds)).await;
+        assert_eq!(cache.of_all(&batch).await.unwrap(), want, "after {seconds} s");
+    }
+    sleep_until(start + SETTINGS.max_stale).await;
+    assert_eq!(cache.of_all(&batch).await.unwrap_err().reason, "away");
+    let never_seen = cache.of_all(&[tenant("never-seen")]).await.unwrap_err();
+    assert_eq!(never_seen.tenant, tenant("never-seen"));
 }
 
 #[tokio::test(start_paused = true)]

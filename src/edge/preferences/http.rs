@@ -1,7 +1,6 @@
 //! Preferences from the verification service.
 
 use std::error::Error as _;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::source::{Fetched, PreferencesSource, document};
 use crate::domain::ids::TenantId;
-use crate::edge::tls::{certificates, install_tls_provider, watching_its_connections};
+use crate::edge::http_client::{HttpClient, HttpClientError};
+use crate::edge::tls::{install_tls_provider, watching_its_connections};
 use crate::wire::preferences::MAX_BYTES;
 
 /// Which credential goes with a tenant's requests.
@@ -48,7 +48,7 @@ pub struct HttpSettings {
     pub scheme: String,
     /// For connecting, the headers and the whole body together.
     pub timeout: Duration,
-    /// PEM certificates to trust instead of the system's.
+    /// PEM certificates to trust instead of the system's. A file that is replaced is read again.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -59,15 +59,13 @@ pub enum InvalidHttpSettings {
     Url,
     #[error("{0:?} is not a header name")]
     Header(String, #[source] InvalidHeaderName),
-    #[error("the CA file {path} cannot be read", path = .0.display())]
-    CaFile(PathBuf, #[source] io::Error),
-    #[error("the HTTP client cannot be set up")]
-    Client(#[source] reqwest::Error),
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
 }
 
 /// The service's preferences endpoint.
 pub struct HttpPreferences {
-    client: Client,
+    client: HttpClient,
     url: Url,
     tenant_header: HeaderName,
     authorization_header: HeaderName,
@@ -84,43 +82,46 @@ impl HttpPreferences {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(InvalidHttpSettings::Url);
         }
-        let mut client = watching_its_connections(Client::builder(), settings.timeout)
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .timeout(settings.timeout)
-            .user_agent("stepup");
-        if let Some(path) = settings.ca_file {
-            let trusted = certificates(&path).map_err(|error| InvalidHttpSettings::CaFile(path, error))?;
-            client = client.tls_certs_only(trusted);
-        }
+        let timeout = settings.timeout;
+        let build = move || {
+            watching_its_connections(Client::builder(), timeout)
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .timeout(timeout)
+                .user_agent("stepup")
+        };
         Ok(Self {
-            client: client.build().map_err(InvalidHttpSettings::Client)?,
+            client: HttpClient::new(settings.ca_file.as_deref(), build)?,
             url,
             tenant_header: header(&settings.tenant_header)?,
             authorization_header: header(&settings.authorization_header)?,
             scheme: settings.scheme,
-            timeout: settings.timeout,
+            timeout,
             credentials,
         })
     }
 
     /// One request with the credential as it stands.
     async fn ask(&self, tenant: &TenantId) -> Fetched {
-        let mut request = self.client.get(self.url.clone()).header(&self.tenant_header, tenant.as_str());
-        let mut own_credential = false;
-        match self.credentials.of(tenant) {
-            CredentialAnswer::None => {}
+        let (authorization, own_credential) = match self.credentials.of(tenant) {
+            CredentialAnswer::None => (None, false),
             CredentialAnswer::Missing => return Fetched::NoCredential,
-            CredentialAnswer::Token { token, is_own } => {
-                own_credential = is_own;
-                let Some(value) = self.authorization(&token) else {
+            CredentialAnswer::Token { token, is_own } => match self.authorization(&token) {
+                Some(value) => (Some(value), is_own),
+                None => {
                     let reason = "the credential holds characters that a header cannot carry".to_owned();
-                    return Fetched::Refused { own_credential, reason };
-                };
-                request = request.header(&self.authorization_header, value);
+                    return Fetched::Refused { own_credential: is_own, reason };
+                }
+            },
+        };
+        let request = |client: &Client| {
+            let request = client.get(self.url.clone()).header(&self.tenant_header, tenant.as_str());
+            match authorization {
+                Some(value) => request.header(&self.authorization_header, value),
+                None => request,
             }
-        }
-        match request.send().await {
+        };
+        match self.client.send(request).await {
             Ok(response) => self.judge(response, own_credential).await,
             Err(error) => Fetched::Away { reason: self.cause(&error) },
         }
@@ -150,6 +151,9 @@ impl HttpPreferences {
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 let reason = format!("the service refused the credential with status {}", status.as_u16());
                 Fetched::Refused { own_credential, reason }
+            }
+            status if is_verdict(status) => {
+                Fetched::Unreadable(format!("the service answered with status {} for this tenant", status.as_u16()))
             }
             status => Fetched::Away { reason: format!("the service answered with status {}", status.as_u16()) },
         }
@@ -190,6 +194,12 @@ impl PreferencesSource for HttpPreferences {
     fn foregone(&self, tenant: &TenantId) -> Option<Fetched> {
         matches!(self.credentials.of(tenant), CredentialAnswer::Missing).then_some(Fetched::NoCredential)
     }
+}
+
+/// Whether a status says that what is asked of this tenant is wrong: it would say so again, and says nothing of others.
+fn is_verdict(status: StatusCode) -> bool {
+    // Of a proxy, of time, and of patience.
+    status.is_client_error() && !matches!(status.as_u16(), 407 | 408 | 425 | 429)
 }
 
 /// Somebody's page in place of an answer tells nothing of the tenant, whatever its status.

@@ -117,7 +117,10 @@ async fn every_answer_of_the_service_is_judged() {
         ("status-401", refused(401)),
         ("status-403", refused(403)),
         ("status-204", away("the service answered with status 204")),
-        ("status-400", away("the service answered with status 400")),
+        ("status-400", Fetched::Unreadable("the service answered with status 400 for this tenant".into())),
+        ("status-407", away("the service answered with status 407")),
+        ("status-408", away("the service answered with status 408")),
+        ("status-422", Fetched::Unreadable("the service answered with status 422 for this tenant".into())),
         ("status-429", away("the service answered with status 429")),
         ("status-500", away("the service answered with status 500")),
         ("status-503", away("the service answered with status 503")),
@@ -222,11 +225,11 @@ fn settings_that_no_client_can_be_made_of_are_named() {
         ),
         (
             HttpSettings { ca_file: Some("/nowhere/ca.pem".into()), ..good() },
-            "the CA file /nowhere/ca.pem cannot be read: No such file or directory (os error 2)",
+            "cannot read the certificates in /nowhere/ca.pem: No such file or directory (os error 2)",
         ),
         (
             HttpSettings { ca_file: Some(empty.clone()), ..good() },
-            &format!("the CA file {} cannot be read: it holds no PEM certificate", empty.display()),
+            &format!("cannot read the certificates in {}: it holds no PEM certificate", empty.display()),
         ),
     ] {
         let error = HttpPreferences::new(settings, Arc::new(Vault::default())).err().unwrap();

@@ -56,7 +56,8 @@ pub struct Unavailable {
 pub struct Settings {
     /// How long an answer counts from the moment it was asked for.
     pub ttl: Duration,
-    /// How long a copy may be served from the moment it was asked for, while the source gives no better one.
+    /// How long a copy, or that a tenant has none, may be served from the moment it was asked for, while the source gives
+    /// nothing better.
     pub max_stale: Duration,
     /// How long a tenant's own credential must have been refused before its events are given up.
     pub refused_for: Duration,
@@ -77,7 +78,7 @@ pub trait Observer: Send + Sync + 'static {
     fn refresh(&self, _result: &'static str) {}
     /// How long the source took to answer.
     fn lookup_seconds(&self, _seconds: f64) {}
-    /// A look-up was answered with a copy that the source could not confirm in time.
+    /// A look-up was answered with what the source could not confirm in time.
     fn stale_served(&self) {}
 }
 

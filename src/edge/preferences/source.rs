@@ -93,9 +93,7 @@ impl DirectoryPreferences {
         match tokio::fs::metadata(&self.directory).await {
             Ok(entry) if entry.is_dir() => Fetched::NotFound,
             Ok(_) => Fetched::Away { reason: "the preferences directory is not a directory".to_owned() },
-            Err(error) => {
-                Fetched::Away { reason: format!("the preferences directory cannot be read: {}", error.kind()) }
-            }
+            Err(error) => Fetched::Away { reason: format!("the preferences directory cannot be read: {error}") },
         }
     }
 }
@@ -107,7 +105,7 @@ impl PreferencesSource for DirectoryPreferences {
             Ok(bytes) => document(&bytes),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => self.absent().await,
             Err(error) => {
-                let reason = format!("the preferences file cannot be read: {}", error.kind());
+                let reason = format!("the preferences file cannot be read: {error}");
                 // Of the rest only these two speak of the file, the others of the machine.
                 match matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) {
                     true => Fetched::Unreadable(reason),
@@ -135,7 +133,7 @@ async fn read_bounded(path: PathBuf) -> std::io::Result<Vec<u8>> {
     let read = move || {
         // Opening a pipe would wait for its writer.
         if !std::fs::metadata(&path)?.is_file() {
-            return Err(ErrorKind::InvalidInput.into());
+            return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
         }
         let mut bytes = Vec::new();
         std::fs::File::open(&path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -199,7 +197,7 @@ mod tests {
             ("none", Fetched::NotFound),
             ("garbage", unreadable("the preferences document is not readable: it is not JSON")),
             ("huge", unreadable("the preferences document is not readable: it is larger than 65536 bytes")),
-            ("folder", unreadable("the preferences file cannot be read: invalid input parameter")),
+            ("folder", unreadable("the preferences file cannot be read: it is no regular file")),
         ] {
             let tenant = TenantId::new(tenant).unwrap();
             assert_eq!(DirectoryPreferences::new(directory.path()).fetch(&tenant).await, want, "{tenant}");

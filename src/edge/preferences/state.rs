@@ -45,7 +45,9 @@ struct Answer {
 #[derive(Debug)]
 enum Said {
     Document,
-    Nothing,
+    NotFound,
+    /// Nobody was asked, for want of a credential.
+    NoCredential,
     Unreadable(String),
 }
 
@@ -128,9 +130,13 @@ impl State {
                 self.copy = Some(Copy { preferences: Arc::new(preferences), asked_at });
                 self.answered(Said::Document, asked_at);
             }
-            Fetched::NotFound | Fetched::NoCredential => {
+            Fetched::NotFound => {
                 self.copy = None;
-                self.answered(Said::Nothing, asked_at);
+                self.answered(Said::NotFound, asked_at);
+            }
+            Fetched::NoCredential => {
+                self.copy = None;
+                self.answered(Said::NoCredential, asked_at);
             }
             Fetched::Unreadable(reason) => self.answered(Said::Unreadable(reason), asked_at),
             Fetched::Refused { own_credential, reason } => {
@@ -171,7 +177,7 @@ impl State {
         }
         match self.answer.as_ref().map(|answer| &answer.said) {
             Some(Said::Unreadable(_)) => Condition::Unreadable,
-            Some(Said::Document | Said::Nothing) | None => Condition::Sound,
+            Some(Said::Document | Said::NotFound | Said::NoCredential) | None => Condition::Sound,
         }
     }
 
@@ -234,7 +240,9 @@ impl State {
         let copy = self.servable_copy(now, settings);
         match (&answer.said, &self.copy) {
             (Said::Document, Some(copy)) => Told { lookup: Lookup::Known(Arc::clone(&copy.preferences)), stale: false },
-            (Said::Document | Said::Nothing, _) => Told { lookup: Lookup::NoTenant, stale: false },
+            (Said::Document | Said::NotFound | Said::NoCredential, _) => {
+                Told { lookup: Lookup::NoTenant, stale: false }
+            }
             (Said::Unreadable(reason), _) => copy.map_or_else(
                 || Told { lookup: Lookup::Unusable { reason: reason.clone() }, stale: false },
                 |lookup| Told { lookup, stale: true },
@@ -244,7 +252,7 @@ impl State {
 
     /// What to tell while the source fails and its last answer is too old.
     fn make_do(&self, now: Instant, settings: &Settings) -> Result<Told, Held> {
-        if let Some(lookup) = self.servable_copy(now, settings) {
+        if let Some(lookup) = self.servable_copy(now, settings).or_else(|| self.servable_absence(now, settings)) {
             return Ok(Told { lookup, stale: true });
         }
         let Some(failure) = &self.failure else {
@@ -261,6 +269,15 @@ impl State {
         let copy = self.copy.as_ref()?;
         let servable = now.duration_since(copy.asked_at) < settings.max_stale;
         servable.then(|| Lookup::Known(Arc::clone(&copy.preferences)))
+    }
+
+    /// That there is no such tenant, by the word of the source. Any sender can name one, and held, it would hold up all others.
+    /// So a tenant that was made since is unknown for as long as one that was changed goes by its old copy. Where a credential
+    /// was missing and the source is asked now, somebody has made the tenant known: nothing is known of it yet.
+    fn servable_absence(&self, now: Instant, settings: &Settings) -> Option<Lookup> {
+        let answer = self.answer.as_ref().filter(|answer| matches!(answer.said, Said::NotFound))?;
+        let servable = now.duration_since(answer.asked_at) < settings.max_stale;
+        servable.then_some(Lookup::NoTenant)
     }
 
     fn answered(&mut self, said: Said, asked_at: Instant) {

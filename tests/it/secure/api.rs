@@ -1,5 +1,6 @@
 //! The session API and the preferences over TLS, by the word of a private authority.
 
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use stepup::domain::delivery::Answer;
 use stepup::domain::ids::TenantId;
 use stepup::edge::credentials::Credentials;
+use stepup::edge::preferences::{
+    CredentialAnswer, CredentialStore, HttpPreferences, HttpSettings, PreferencesSource as _,
+};
 use stepup::edge::sessions::{HttpSessions, Sessions as _, SessionsSettings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
 use super::ON;
-use crate::services::{Authority, Identity, StepupProcess, TlsFront, Valid, block_on, wait_for};
+use crate::services::{self, Authority, Identity, StepupProcess, TlsFront, Valid, block_on, wait_for};
 use crate::stack::{PATIENCE, Stack, event, free_port, just_now};
 
 /// What the environment says of the service behind a front.
@@ -51,6 +56,48 @@ fn a_service_with_a_certificate_of_a_private_authority_is_asked() {
     processor.until_ready();
     let mut check = StepupProcess::start(&["check", "--config", &stack.config(free_port())], &borrowed(&variables));
     assert!(check.wait_exit(PATIENCE).success(), "{}", check.stdout());
+}
+
+#[test]
+fn authorities_are_rotated_without_a_restart() {
+    let (old, new) = (Authority::make(), Authority::make());
+    let stack = Stack::new("rotated", 1, &[("acme", ON), ("beta", ON), ("gamma", ON)]);
+    let trusted = stack.directory.path().join("ca.pem");
+    let trust = |pem: &str| replace(&trusted, pem);
+    trust(&pem(&old));
+    let front = TlsFront::start(&old.issue("api", "DNS:localhost", Valid::Now), stack.api_address());
+    let variables = variables(&front, trusted.to_str());
+    let processor = stack.run_with("evaluate,dispatch", &borrowed(&variables));
+    // Each time of another tenant, whose preferences are to be read.
+    let ask = |tenant: &str| stack.produce(&[event(tenant, "somebody", "e", "password_change", &just_now(), "")]);
+    let created = |many: usize| {
+        let outcomes = stack.outcomes(many);
+        assert!(outcomes.iter().all(|outcome| outcome["status"] == "session_created"), "{outcomes:?}");
+    };
+    ask("acme");
+    created(1);
+
+    trust("not whole yet");
+    front.rotate(&old.issue("api-1", "DNS:localhost", Valid::Now));
+    ask("beta");
+    created(2);
+
+    trust(&pem(&new));
+    front.rotate(&new.issue("api", "DNS:localhost", Valid::Now));
+    ask("gamma");
+    created(3);
+    processor.until_ready();
+}
+
+/// Puts another file in its place, in one step.
+fn replace(path: &Path, content: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+fn pem(authority: &Authority) -> String {
+    std::fs::read_to_string(authority.certificate()).unwrap()
 }
 
 struct Mistake {
@@ -190,6 +237,90 @@ fn a_connection_whose_other_end_is_gone_is_not_used_for_ever() {
         }
         assert!(lost > 0, "what went over the silent connection is not told as lost");
     });
+}
+
+#[test]
+fn whom_the_ca_file_names_is_trusted_from_the_next_call_on_and_nobody_else() {
+    let (old, new) = (Authority::make(), Authority::make());
+    let issue = |authority: &Authority, name: &str| authority.issue(name, "DNS:localhost", Valid::Now);
+    let directory = services::directory("trusted");
+    let trusted = directory.path().join("ca.pem");
+    replace(&trusted, &pem(&old));
+    let front = TlsFront::start_for(&issue(&old, "first"), &[], |mut stream| async move {
+        // Long enough for the head of a request.
+        let _head = stream.read(&mut [0; 4_096]).await;
+        let _answered = stream.write_all(b"HTTP/1.1 418 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        let _ended = stream.shutdown().await;
+    });
+    let service = Service::at(&front, &trusted);
+    service.both_answer("at first");
+
+    replace(&trusted, "not whole yet");
+    service.both_answer("while the file is broken");
+
+    replace(&trusted, &pem(&new));
+    front.rotate(&issue(&new, "second"));
+    // The first call may find out that the file is to be looked at again.
+    service.call();
+    service.both_answer("by the new one");
+
+    front.rotate(&issue(&old, "third"));
+    for _ in 0..2 {
+        for told in service.call() {
+            assert!(told.contains("UnknownIssuer"), "the old authority is withdrawn: {told}");
+        }
+    }
+}
+
+/// Both clients of one service.
+struct Service {
+    sessions: HttpSessions,
+    preferences: HttpPreferences,
+}
+
+struct NoCredentials;
+
+impl CredentialStore for NoCredentials {
+    fn of(&self, _: &TenantId) -> CredentialAnswer {
+        CredentialAnswer::None
+    }
+    fn reread(&self, _: &TenantId) -> bool {
+        false
+    }
+}
+
+impl Service {
+    fn at(front: &TlsFront, trusted: &Path) -> Self {
+        let url = format!("https://localhost:{}", front.address.port());
+        let mut settings = SessionsSettings::new(url.clone());
+        settings.ca_file = Some(trusted.to_owned());
+        let sessions = HttpSessions::new(settings, Arc::new(Credentials::none())).unwrap();
+        let settings = HttpSettings {
+            url,
+            tenant_header: "X-Tenant-ID".to_owned(),
+            authorization_header: "Authorization".to_owned(),
+            scheme: "Bearer".to_owned(),
+            timeout: Duration::from_secs(10),
+            ca_file: Some(trusted.to_owned()),
+        };
+        Self { sessions, preferences: HttpPreferences::new(settings, Arc::new(NoCredentials)).unwrap() }
+    }
+
+    /// What each of the two tells of a call.
+    fn call(&self) -> [String; 2] {
+        let tenant = TenantId::new("acme").unwrap();
+        block_on(async {
+            let session = self.sessions.create(&tenant, b"{}".to_vec(), None, Duration::from_secs(10)).await;
+            [format!("{session:?}"), format!("{:?}", self.preferences.fetch(&tenant).await)]
+        })
+    }
+
+    #[track_caller]
+    fn both_answer(&self, when: &str) {
+        for told in self.call() {
+            assert!(told.contains("418"), "{when}: {told}");
+        }
+    }
 }
 
 /// One call by itself.

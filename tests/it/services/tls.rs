@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -13,6 +13,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::child::directory;
 use super::unique;
@@ -104,7 +105,16 @@ fn openssl(args: &[&str]) {
 /// Ends TLS and passes on what it holds, to and fro. It ends with this value.
 pub struct TlsFront {
     pub address: SocketAddr,
+    protocols: Vec<Vec<u8>>,
+    shown: Arc<Mutex<Shown>>,
     runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// What new connections are shown, and the end of those that were.
+#[derive(Clone)]
+struct Shown {
+    acceptor: TlsAcceptor,
+    until: CancellationToken,
 }
 
 impl TlsFront {
@@ -126,29 +136,42 @@ impl TlsFront {
     where
         S: Future<Output = ()> + Send,
     {
+        let protocols: Vec<Vec<u8>> = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let shown = Arc::new(Mutex::new(Shown::new(identity, &protocols)));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (serve, shown_now) = (Arc::new(serve), Arc::clone(&shown));
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (Shown { acceptor, until }, serve) = (shown_now.lock().unwrap().clone(), Arc::clone(&serve));
+                tokio::spawn(until.run_until_cancelled_owned(async move {
+                    // Whoever does not believe us ends the handshake.
+                    if let Ok(front) = acceptor.accept(stream).await {
+                        serve(front).await;
+                    }
+                }));
+            }
+        });
+        Self { address, protocols, shown, runtime: Some(runtime) }
+    }
+
+    /// Shows another certificate from now on, and ends the connections that were made by the one before.
+    pub fn rotate(&self, identity: &Identity) {
+        let before = std::mem::replace(&mut *self.shown.lock().unwrap(), Shown::new(identity, &self.protocols));
+        before.until.cancel();
+    }
+}
+
+impl Shown {
+    fn new(identity: &Identity, protocols: &[Vec<u8>]) -> Self {
         stepup::edge::tls::install_tls_provider();
         let chain = CertificateDer::pem_file_iter(&identity.certificate).expect("a PEM file");
         let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
         let key = PrivateKeyDer::from_pem_file(&identity.key).expect("a key");
         let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let serve = Arc::new(serve);
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, serve) = (acceptor.clone(), Arc::clone(&serve));
-                tokio::spawn(async move {
-                    // Whoever does not believe us ends the handshake.
-                    if let Ok(front) = acceptor.accept(stream).await {
-                        serve(front).await;
-                    }
-                });
-            }
-        });
-        Self { address, runtime: Some(runtime) }
+        config.alpn_protocols = protocols.to_vec();
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), until: CancellationToken::new() }
     }
 }
 
