@@ -320,11 +320,6 @@ impl Metrics {
         add(&self.0.http_responses, target as usize * ResponseClass::ALL.len() + class as usize, 1);
     }
 
-    /// A look-up of preferences over HTTP took so long.
-    pub fn preferences_took(&self, took: Duration) {
-        observe(&self.0.http, HttpTarget::Preferences as usize, took);
-    }
-
     pub fn preferences_lookups(&self, result: LookupResult, n: u64) {
         add(&self.0.preferences_lookups, result as usize, n);
     }

@@ -21,7 +21,9 @@ use crate::edge::preferences::{
 use crate::edge::redis::{RedisSettings, RedisStore, Servers};
 use crate::edge::sessions::{HttpSessions, SessionsSettings};
 use crate::health::{Dependency, Health};
-use crate::metrics::{CommitResult, Held, HeldReason, LookupResult, Metrics, RebalanceKind, RedisOperation, Role};
+use crate::metrics::{
+    CommitResult, Held, HeldReason, HttpTarget, LookupResult, Metrics, RebalanceKind, RedisOperation, Role,
+};
 use crate::roles::dispatch::Route;
 use crate::wire::{redrive, trace};
 
@@ -231,9 +233,14 @@ pub fn source(config: &Config, source: &Source) -> anyhow::Result<AnySource> {
 }
 
 pub fn preferences(config: &Config, metrics: &Metrics) -> anyhow::Result<TenantPreferences> {
-    let lookups = Lookups(metrics.clone(), config.preferences.source.clone());
-    let source = source(config, &config.preferences.source)?;
-    Ok(PreferencesCache::new(source, cache(config), Arc::new(lookups)))
+    let counting = metrics.clone();
+    let source = match source(config, &config.preferences.source)? {
+        AnySource::Http(source) => AnySource::Http(source.observed(Box::new(move |status, took| {
+            counting.http_call(HttpTarget::Preferences, status, took);
+        }))),
+        directory @ AnySource::Directory(_) => directory,
+    };
+    Ok(PreferencesCache::new(source, cache(config), Arc::new(Lookups(metrics.clone()))))
 }
 
 /// The preferences that are tried out beside those in force, if there are any.
@@ -280,7 +287,7 @@ impl preferences::CredentialStore for Bearer {
     }
 }
 
-struct Lookups(Metrics, Source);
+struct Lookups(Metrics);
 
 impl preferences::Observer for Lookups {
     fn hits(&self, times: u64) {
@@ -295,13 +302,6 @@ impl preferences::Observer for Lookups {
         let answered = matches!(result, "document" | "not_found" | "no_credential");
         let result = if answered { LookupResult::RefreshOk } else { LookupResult::RefreshFailed };
         self.0.preferences_lookups(result, 1);
-    }
-
-    fn lookup_seconds(&self, seconds: f64) {
-        match self.1 {
-            Source::Http { .. } => self.0.preferences_took(Duration::from_secs_f64(seconds.max(0.0))),
-            Source::Directory { .. } => {}
-        }
     }
 
     fn stale_served(&self) {
@@ -394,22 +394,5 @@ impl<G: Fn(&str, i32) + Send + Sync> Observer for Watcher<G> {
         self.health.missing(self.role, Dependency::Positions, &format!("lost: {}", partitions.join(", ")));
         let held = self.metrics.hold(self.role, HeldReason::KafkaInput);
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some((partitions.to_vec(), held));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::edge::preferences::Observer as _;
-
-    #[test]
-    fn a_look_up_is_timed_as_an_http_call_where_it_is_one() {
-        let http = Source::Http { url: "http://127.0.0.1".to_owned() };
-        for (source, calls) in [(http, 1), (Source::Directory { path: ".".into() }, 0)] {
-            let metrics = Metrics::new(0).unwrap();
-            Lookups(metrics.clone(), source).lookup_seconds(0.5);
-            let line = format!("stepup_http_seconds_count{{target=\"preferences\"}} {calls}");
-            assert!(metrics.render().lines().any(|found| found == line), "{line}");
-        }
     }
 }

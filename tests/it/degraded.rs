@@ -168,6 +168,8 @@ fn a_tenant_that_was_made_up_stops_nobody_while_the_preferences_are_away() {
         processor.metric("stepup_decisions_total", &unknown) == (sent + 1) as f64
     });
     assert_eq!(processor.metric("stepup_held", &["preferences"]), 0.0);
+    let failed = processor.metric("stepup_http_responses_total", &["target=\"preferences\"", "class=\"5xx\""]);
+    assert!(failed > 0.0, "its answers are counted");
 }
 
 #[test]

@@ -63,7 +63,6 @@ struct Counts {
     misses: AtomicUsize,
     stale: AtomicUsize,
     refreshes: Mutex<Vec<&'static str>>,
-    seconds: Mutex<Vec<f64>>,
 }
 
 impl Observer for Counts {
@@ -75,9 +74,6 @@ impl Observer for Counts {
     }
     fn refresh(&self, result: &'static str) {
         lock(&self.refreshes).push(result);
-    }
-    fn lookup_seconds(&self, seconds: f64) {
-        lock(&self.seconds).push(seconds);
     }
     fn stale_served(&self) {
         self.stale.fetch_add(1, Ordering::Relaxed);
@@ -538,7 +534,6 @@ async fn what_is_remembered_can_be_looked_at() {
     assert_eq!(observer.misses.load(Ordering::Relaxed), 6);
     assert_eq!(observer.stale.load(Ordering::Relaxed), 2);
     assert_eq!(*lock(&observer.refreshes), ["document", "not_found", "unreadable", "away", "document", "away"]);
-    assert_eq!(lock(&observer.seconds).len(), 6);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue, InvalidHeaderName};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use super::source::{Fetched, PreferencesSource, document};
 use crate::domain::ids::TenantId;
@@ -72,7 +73,11 @@ pub struct HttpPreferences {
     scheme: String,
     timeout: Duration,
     credentials: Arc<dyn CredentialStore>,
+    observer: Option<Box<CallObserver>>,
 }
+
+/// Is told of every call: the status, where there was an answer, and how long it took.
+pub type CallObserver = dyn Fn(Option<u16>, Duration) + Send + Sync;
 
 impl HttpPreferences {
     /// Makes the client; nobody is asked yet. Redirects are not followed and the environment's proxies not used.
@@ -98,7 +103,14 @@ impl HttpPreferences {
             scheme: settings.scheme,
             timeout,
             credentials,
+            observer: None,
         })
+    }
+
+    /// Has somebody told of every call.
+    #[must_use]
+    pub fn observed(self, observer: Box<CallObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// One request with the credential as it stands.
@@ -121,10 +133,15 @@ impl HttpPreferences {
                 None => request,
             }
         };
-        match self.client.send(request).await {
-            Ok(response) => self.judge(response, own_credential).await,
-            Err(error) => Fetched::Away { reason: self.cause(&error) },
+        let began = Instant::now();
+        let (status, fetched) = match self.client.send(request).await {
+            Ok(response) => (Some(response.status().as_u16()), self.judge(response, own_credential).await),
+            Err(error) => (None, Fetched::Away { reason: self.cause(&error) }),
+        };
+        if let Some(observer) = &self.observer {
+            observer(status, began.elapsed());
         }
+        fetched
     }
 
     fn authorization(&self, token: &SecretString) -> Option<HeaderValue> {

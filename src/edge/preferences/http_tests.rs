@@ -100,7 +100,9 @@ fn token(text: &str, is_own: bool) -> CredentialAnswer {
 #[tokio::test]
 async fn every_answer_of_the_service_is_judged() {
     let (url, service) = serve().await;
+    let (told, calls) = std::sync::mpsc::channel();
     let source = HttpPreferences::new(settings(&url), Arc::new(Vault::default())).unwrap();
+    let source = source.observed(Box::new(move |status, _| told.send(status).unwrap()));
     let away = |reason: &str| Fetched::Away { reason: reason.to_owned() };
     let unreadable = |reason| Fetched::Unreadable(format!("the preferences document is not readable: {reason}"));
     let refused = |status| Fetched::Refused {
@@ -126,6 +128,10 @@ async fn every_answer_of_the_service_is_judged() {
         ("status-503", away("the service answered with status 503")),
     ] {
         assert_eq!(source.fetch(&tenant(name)).await, want, "{name}");
+        let status = name
+            .strip_prefix("status-")
+            .map_or(if name == "redirect" { 307 } else { 200 }, |status| status.parse().unwrap());
+        assert_eq!(calls.try_iter().collect::<Vec<_>>(), [Some(status)], "{name}");
     }
     assert_eq!(service.redirected.load(Ordering::Relaxed), 0);
     let Fetched::Away { reason } = source.fetch(&tenant("cut")).await else { panic!("a cut body is no answer") };

@@ -76,8 +76,6 @@ pub trait Observer: Send + Sync + 'static {
     fn miss(&self) {}
     /// The source answered: `document`, `not_found`, `unreadable`, `refused`, `no_credential` or `away`.
     fn refresh(&self, _result: &'static str) {}
-    /// How long the source took to answer.
-    fn lookup_seconds(&self, _seconds: f64) {}
     /// A look-up was answered with what the source could not confirm in time.
     fn stale_served(&self) {}
 }
