@@ -251,20 +251,24 @@ fn whom_the_ca_file_names_is_trusted_from_the_next_call_on_and_nobody_else() {
         let _head = stream.read(&mut [0; 4_096]).await;
         let _answered = stream.write_all(b"HTTP/1.1 418 \r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
         let _ended = stream.shutdown().await;
+        let _rest = stream.read_to_end(&mut Vec::new()).await;
     });
     let service = Service::at(&front, &trusted);
     service.both_answer("at first");
 
+    // A service that is not believed has the file looked at again before the next call.
     replace(&trusted, "not whole yet");
+    front.rotate(&issue(&new, "second"));
+    service.call();
+    front.rotate(&issue(&old, "third"));
     service.both_answer("while the file is broken");
 
     replace(&trusted, &pem(&new));
-    front.rotate(&issue(&new, "second"));
-    // The first call may find out that the file is to be looked at again.
+    front.rotate(&issue(&new, "fourth"));
     service.call();
     service.both_answer("by the new one");
 
-    front.rotate(&issue(&old, "third"));
+    front.rotate(&issue(&old, "fifth"));
     for _ in 0..2 {
         for told in service.call() {
             assert!(told.contains("UnknownIssuer"), "the old authority is withdrawn: {told}");
