@@ -184,7 +184,7 @@ pub fn retry_policy(dispatch: &config::Dispatch) -> RetryPolicy {
 
 /// The configured source of preferences.
 pub enum AnySource {
-    Http(HttpPreferences),
+    Http(Box<HttpPreferences>),
     Directory(DirectoryPreferences),
 }
 
@@ -225,21 +225,18 @@ pub fn source(config: &Config, source: &Source) -> anyhow::Result<AnySource> {
                 timeout: config.preferences.timeout,
                 ca_file: api.ca_file.clone(),
             };
-            AnySource::Http(
-                HttpPreferences::new(settings, Arc::new(Bearer(credentials(config)))).context("preferences")?,
-            )
+            let bearer = Arc::new(Bearer(credentials(config)));
+            AnySource::Http(Box::new(HttpPreferences::new(settings, bearer).context("preferences")?))
         }
     })
 }
 
 pub fn preferences(config: &Config, metrics: &Metrics) -> anyhow::Result<TenantPreferences> {
-    let counting = metrics.clone();
-    let source = match source(config, &config.preferences.source)? {
-        AnySource::Http(source) => AnySource::Http(source.observed(Box::new(move |status, took| {
-            counting.http_call(HttpTarget::Preferences, status, took);
-        }))),
-        directory @ AnySource::Directory(_) => directory,
-    };
+    let mut source = source(config, &config.preferences.source)?;
+    if let AnySource::Http(source) = &mut source {
+        let metrics = metrics.clone();
+        source.observe(Box::new(move |status, took| metrics.http_call(HttpTarget::Preferences, status, took)));
+    }
     Ok(PreferencesCache::new(source, cache(config), Arc::new(Lookups(metrics.clone()))))
 }
 

@@ -107,10 +107,9 @@ impl HttpPreferences {
         })
     }
 
-    /// Has somebody told of every call.
-    #[must_use]
-    pub fn observed(self, observer: Box<CallObserver>) -> Self {
-        Self { observer: Some(observer), ..self }
+    /// Has somebody told of every call from now on.
+    pub fn observe(&mut self, observer: Box<CallObserver>) {
+        self.observer = Some(observer);
     }
 
     /// One request with the credential as it stands.

@@ -101,8 +101,8 @@ fn token(text: &str, is_own: bool) -> CredentialAnswer {
 async fn every_answer_of_the_service_is_judged() {
     let (url, service) = serve().await;
     let (told, calls) = std::sync::mpsc::channel();
-    let source = HttpPreferences::new(settings(&url), Arc::new(Vault::default())).unwrap();
-    let source = source.observed(Box::new(move |status, _| told.send(status).unwrap()));
+    let mut source = HttpPreferences::new(settings(&url), Arc::new(Vault::default())).unwrap();
+    source.observe(Box::new(move |status, _| told.send(status).unwrap()));
     let away = |reason: &str| Fetched::Away { reason: reason.to_owned() };
     let unreadable = |reason| Fetched::Unreadable(format!("the preferences document is not readable: {reason}"));
     let refused = |status| Fetched::Refused {

@@ -12,7 +12,7 @@ use crate::config::{Evaluate, Topics, Windows as WindowSettings};
 use crate::domain::claim::{Claim, ClaimRequest, Intent};
 use crate::domain::decide::AgeLimit;
 use crate::domain::event::{Activity, Event};
-use crate::domain::ids::{Source, TenantId};
+use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::edge::claims::{Ask, Claims};
@@ -131,7 +131,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
             return Ok(records);
         }
         let since = clock::now().minus(self.window_settings.refill);
-        let given_up = self.given_up(since, course, records).await?;
+        let given_up = self.given_up(topic, since, course, records).await?;
         let mut steps = payloads(self.connection.clone(), topic.to_owned(), since, Some(to));
         let mut due: Vec<Compaction> = Vec::new();
         while let Some(step) = steps.recv().await {
@@ -150,14 +150,21 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
         Ok(records)
     }
 
-    /// The records that were given up, though they might be taken now: no window ever had them. Each has its dead letter
-    /// from before it was committed on.
-    async fn given_up(&self, since: Timestamp, course: &Course<'_>, records: u64) -> anyhow::Result<HashSet<Source>> {
+    /// The partitions and offsets of the topic's records that were given up, though they might be taken now: no window ever had
+    /// them. Each has its dead letter from before it was committed on.
+    async fn given_up(
+        &self,
+        topic: &str,
+        since: Timestamp,
+        course: &Course<'_>,
+        records: u64,
+    ) -> anyhow::Result<HashSet<(i32, i64)>> {
         let since = since.minus(self.settings.max_clock_skew);
         let mut steps = given_up(self.connection.clone(), self.topics.dead_letters.clone(), since);
         let mut all = HashSet::new();
         while let Some(step) = steps.recv().await {
-            all.extend(step?);
+            let of_topic = step?.into_iter().filter(|source| *source.topic == *topic);
+            all.extend(of_topic.map(|source| (source.partition, source.offset)));
             course.goes_on(records).await?;
         }
         Ok(all)
@@ -168,7 +175,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
     async fn arrivals(
         &self,
         step: &[Payload],
-        given_up: &HashSet<Source>,
+        given_up: &HashSet<(i32, i64)>,
         course: &Course<'_>,
     ) -> anyhow::Result<Vec<Arrival>> {
         let newest = clock::now().plus(self.settings.max_clock_skew);
@@ -176,7 +183,7 @@ impl<S: Windows + Claims + Marks, P: PreferencesSource> Decisions<S, P> {
             Decoded::Event(event) if matches!(event.activity, Activity::Bet(_)) => Some(event),
             Decoded::Event(_) | Decoded::UnknownType { .. } | Decoded::Rejected { .. } => None,
         };
-        let taken = step.iter().filter(|(source, _)| !given_up.contains(source));
+        let taken = step.iter().filter(|(source, _)| !given_up.contains(&(source.partition, source.offset)));
         let bets: Vec<(Event, u32)> = taken
             .filter_map(|(source, payload)| Some((bet(payload)?, window::arrival(source))))
             .filter(|(event, _)| event.occurred_at <= newest)
