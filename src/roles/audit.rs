@@ -38,7 +38,7 @@ use crate::wire::audit::{self as wire, ListedSession, Report};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   stepup audit --config stepup.yaml
-  stepup audit --config stepup.yaml --from -1h --preferences ./preferences --json
+  stepup audit --config stepup.yaml --from -1h --preferences old --json
   stepup audit --config stepup.yaml --expect-drained --windows \\
     --sessions http://127.0.0.1:8081
 
