@@ -34,8 +34,9 @@ pub(super) struct Followed(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
+    /// Of commands that have no outcome yet.
     why: HashMap<CommandId, String>,
-    recent: VecDeque<Ended>,
+    recent: VecDeque<(CommandId, Ended)>,
     commands: HashSet<CommandId>,
     /// The reference of each command's outcome.
     outcomes: HashMap<CommandId, String>,
@@ -51,7 +52,7 @@ impl Followed {
 
     /// The latest endings, the newest last.
     pub(super) fn recent(&self) -> Vec<Ended> {
-        self.seen().recent.iter().cloned().collect()
+        self.seen().recent.iter().map(|(_, ended)| ended.clone()).collect()
     }
 
     /// Different commands that have an outcome on the topic.
@@ -79,7 +80,12 @@ impl Followed {
         };
         let mut seen = self.seen();
         seen.commands.insert(command.id);
-        seen.why.insert(command.id, why);
+        // The topics are read side by side, so an outcome may be there before its command.
+        if let Some((_, ended)) = seen.recent.iter_mut().find(|(id, _)| *id == command.id) {
+            ended.why = why;
+        } else if !seen.outcomes.contains_key(&command.id) {
+            seen.why.insert(command.id, why);
+        }
     }
 
     fn outcome(&self, payload: &[u8]) {
@@ -103,7 +109,7 @@ impl Followed {
         let clock = outcome.completed_at.to_string();
         let clock = clock.get(11..19).unwrap_or_default().to_owned();
         let who = format!("{} {}", outcome.tenant, outcome.customer);
-        seen.recent.push_back(Ended { clock, who, why, end });
+        seen.recent.push_back((outcome.command, Ended { clock, who, why, end }));
         if seen.recent.len() > RECENT {
             seen.recent.pop_front();
         }
@@ -137,4 +143,28 @@ pub(super) fn start(brokers: &str, followed: Followed, stop: CancellationToken) 
             }
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Both are of one command.
+    const COMMAND: &[u8] = include_bytes!("../../../schemas/examples/verification-command/good/amount.json");
+    const OUTCOME: &[u8] = include_bytes!("../../../schemas/examples/verification-outcome/good/session-created.json");
+
+    #[test]
+    fn why_a_customer_was_asked_is_told_whichever_of_the_two_topics_is_read_first() {
+        for is_command_first in [true, false] {
+            let followed = Followed::default();
+            if is_command_first {
+                followed.command(COMMAND);
+            }
+            followed.outcome(OUTCOME);
+            followed.command(COMMAND);
+            let told: Vec<String> = followed.recent().into_iter().map(|ended| ended.why).collect();
+            assert_eq!(told, ["withdrawal of 1250.5 USD"], "command first: {is_command_first}");
+            assert_eq!((followed.lost(), followed.seen().why.len()), (0, 0));
+        }
+    }
 }
