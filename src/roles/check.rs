@@ -158,7 +158,7 @@ async fn preferences(config: &Config, source: &Source) -> Result<String, String>
                     }
                 }
             }
-            Ok(format!("{}: {read} documents, all readable", path.display()))
+            Ok(format!("{}: every document is readable ({read})", path.display()))
         }
     }
 }
