@@ -120,16 +120,18 @@ pub fn next_step(
     now: Timestamp,
     chance: f64,
 ) -> Step {
-    if let Answer::NoCredential { reason } = answer {
-        (attempts.last_status, attempts.last_reason) = (None, Some(reason));
-        return Step::PauseTenant { http_status: None };
+    if !matches!(answer, Answer::NoCredential { .. }) {
+        attempts.reference_number = attempts.number();
+        attempts.made = attempts.made.saturating_add(1);
     }
-    attempts.reference_number = attempts.number();
-    attempts.made = attempts.made.saturating_add(1);
     let (code, reason, retry_after) = match answer {
         Answer::Created(session) => return Step::Done(Ending::SessionCreated(session)),
         Answer::NotRequired { reason } => return Step::Done(Ending::NotRequired { reason }),
-        Answer::NotSent { reason } | Answer::NoCredential { reason } => (None, reason, None),
+        Answer::NoCredential { reason } => {
+            (attempts.last_status, attempts.last_reason) = (None, Some(reason));
+            return Step::PauseTenant { http_status: None };
+        }
+        Answer::NotSent { reason } => (None, reason, None),
         Answer::Lost { reason } => {
             attempts.unanswered = true;
             (None, reason, None)

@@ -115,7 +115,7 @@ impl Credentials {
             if known.checked_at.elapsed() < CHECKED_EVERY {
                 return Ok(Some(known.credential.clone()));
             }
-            if std::fs::metadata(&path).is_ok_and(|metadata| FileStamp::of(&metadata) == known.stamp) {
+            if FileStamp::at(&path).is_ok_and(|stamp| stamp == known.stamp) {
                 known.checked_at = Instant::now();
                 return Ok(Some(known.credential.clone()));
             }

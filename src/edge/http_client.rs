@@ -129,8 +129,7 @@ impl ByFile {
 }
 
 fn stamp(path: &Path) -> Result<FileStamp, HttpClientError> {
-    let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    Ok(FileStamp::of(&metadata))
+    FileStamp::at(path).map_err(|source| unreadable(path, source))
 }
 
 fn client(path: &Path, build: ClientBuilder) -> Result<Client, HttpClientError> {

@@ -159,6 +159,7 @@ fn terms(args: &AuditArgs, config: &Config) -> anyhow::Result<Terms> {
         preferences_ttl: config.preferences.ttl,
         max_command_age: config.dispatch.max_command_age,
         preferences,
+        documents: (&config.preferences.source).into(),
         drained: if args.expect_drained { Drained::Expected } else { Drained::NotYet },
         now: clock::now(),
     })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 
@@ -14,7 +14,9 @@ use crate::domain::event::Event;
 use crate::domain::ids::{EventId, TenantId};
 use crate::domain::outcome::{RejectCode, Rejection};
 use crate::domain::preferences::Preferences;
+use crate::domain::time::Timestamp;
 use crate::edge::memory::store::MemoryStore;
+use crate::edge::preferences::document_path;
 use crate::edge::windows::Compaction;
 use crate::edge::{Scope, Scoped as _};
 use crate::wire::event::{self, Decoded};
@@ -163,12 +165,19 @@ pub enum Document {
 
 /// Reads `<tenant_id>.json` of a directory.
 pub fn read_document(directory: &Path, tenant: &TenantId) -> Document {
-    let path = directory.join(format!("{tenant}.json"));
+    let path = document_path(directory, tenant);
     match std::fs::read(&path) {
         Ok(bytes) => Document::Found(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Document::Missing,
         Err(error) => Document::Unreadable(format!("{}: {error}", path.display())),
     }
+}
+
+/// When a tenant's document was last written, or else the directory that it may have gone from.
+pub fn document_written_at(directory: &Path, tenant: &TenantId) -> Option<Timestamp> {
+    let file = std::fs::metadata(document_path(directory, tenant)).or_else(|_| std::fs::metadata(directory));
+    let since = file.ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp(0).plus(since))
 }
 
 /// Whether there is such a directory at all; `flag` is how the operator named it.

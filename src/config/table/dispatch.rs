@@ -38,8 +38,7 @@ pub(super) const KEYS: &[KeyDoc] = &[
         Some("20"),
         "After so many calls in a row that failed (no answer, or 5xx), and for nobody it is well, the session API is \
          only probed, by one call at a time, and commands wait; they expire as always. Once a probe is answered, more \
-         and more calls are made at once. \
-         0 for off",
+         and more calls are made at once. 0 for off",
     ),
     of(
         "dispatch.breaker.pause",

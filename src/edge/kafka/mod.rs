@@ -62,7 +62,7 @@ fn reason(error: &KafkaError) -> String {
 impl Connection {
     /// What tells whether the files are still those that a client was made with.
     fn stamps(&self) -> Vec<Option<FileStamp>> {
-        let stamp = |path: &PathBuf| std::fs::metadata(path).ok().map(|metadata| FileStamp::of(&metadata));
+        let stamp = |path: &PathBuf| FileStamp::at(path).ok();
         self.property_files.values().map(stamp).collect()
     }
 

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 pub use cache::PreferencesCache;
 pub use http::{CredentialAnswer, CredentialStore, HttpPreferences, HttpSettings, InvalidHttpSettings};
-pub use source::{DirectoryPreferences, Fetched, FixedPreferences, PreferencesSource};
+pub use source::{DirectoryPreferences, Fetched, FixedPreferences, PreferencesSource, document_path};
 
 use crate::domain::ids::TenantId;
 use crate::domain::preferences::Preferences;

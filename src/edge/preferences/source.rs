@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io::{ErrorKind, Read as _};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -78,6 +78,11 @@ impl Fetched {
     }
 }
 
+/// Where a tenant's document stands in a directory of them.
+pub fn document_path(directory: &Path, tenant: &TenantId) -> PathBuf {
+    directory.join(format!("{tenant}.json"))
+}
+
 /// A directory with one `<tenant_id>.json` for each tenant. A file that is changed, new or gone shows within a second.
 #[derive(Debug, Clone)]
 pub struct DirectoryPreferences {
@@ -100,8 +105,7 @@ impl DirectoryPreferences {
 
 impl PreferencesSource for DirectoryPreferences {
     async fn fetch(&self, tenant: &TenantId) -> Fetched {
-        let path = self.directory.join(format!("{tenant}.json"));
-        match read_bounded(path).await {
+        match read_bounded(document_path(&self.directory, tenant)).await {
             Ok(bytes) => document(&bytes),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => self.absent().await,
             Err(error) => {

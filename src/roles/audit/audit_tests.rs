@@ -230,10 +230,10 @@ impl Run {
             preferences_ttl: config.preferences.ttl,
             max_command_age: config.dispatch.max_command_age,
             preferences: Some(directory.path().to_owned()),
+            documents: self.documents,
             drained: self.drained,
             now: self.now,
         });
-        auditor.documents = self.documents;
         auditor.sample = sample.map(Sample::of);
         for (topic, records, begins) in [
             ("activity", &self.activity, self.begins),

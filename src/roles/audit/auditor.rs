@@ -2,9 +2,9 @@
 //! clock come in as arguments.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::course::{Course, Stretch};
 use super::customers::Customers;
@@ -13,13 +13,12 @@ use super::ledger::{Id, Ledger};
 use super::names::{At, Lanes, Names};
 use super::windows::Sample;
 use crate::config::{Evaluate, Source, Start, Topics, Windows};
-use crate::domain::ids::TenantId;
 use crate::domain::preferences::Preferences;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::Trigger;
 use crate::domain::window::WindowRule;
 use crate::edge::kafka::range::RangeRecord;
-use crate::roles::offline::{Document, read_document};
+use crate::roles::offline::{Document, document_written_at, read_document};
 use crate::wire::audit::{Report, Violation, digest};
 use crate::wire::preferences as document;
 
@@ -34,6 +33,7 @@ pub(super) struct Terms {
     pub(super) max_command_age: Duration,
     /// The preferences to decide by; without them what was required is not known.
     pub(super) preferences: Option<PathBuf>,
+    pub(super) documents: Documents,
     /// Whether nothing more is to come.
     pub(super) drained: Drained,
     pub(super) now: Timestamp,
@@ -112,7 +112,6 @@ pub(super) struct Seen {
 
 pub(super) struct Auditor {
     pub(super) terms: Terms,
-    pub(super) documents: Documents,
     pub(super) lanes: Lanes,
     pub(super) names: Names,
     pub(super) tenants: HashMap<u32, Tenant>,
@@ -140,7 +139,6 @@ impl Auditor {
         }
         Self {
             terms,
-            documents: Documents::Written,
             lanes: Lanes::default(),
             names: Names::default(),
             tenants: HashMap::new(),
@@ -185,7 +183,7 @@ impl Auditor {
 
     /// What is known of a tenant; its document is read when it comes up first.
     pub(super) fn tenant(&mut self, number: u32) -> &mut Tenant {
-        let Self { tenants, names, terms, documents, .. } = self;
+        let Self { tenants, names, terms, .. } = self;
         tenants.entry(number).or_insert_with(|| {
             let place = terms.preferences.as_ref().zip(names.name(number));
             let known = match place {
@@ -197,7 +195,7 @@ impl Auditor {
                 },
                 None => Known::NoTenant,
             };
-            let place = place.filter(|_| *documents == Documents::Written);
+            let place = place.filter(|_| terms.documents == Documents::Written);
             let written_at = place.and_then(|(directory, tenant)| document_written_at(directory, tenant));
             Tenant::of(known, written_at, &terms.windows)
         })
@@ -283,13 +281,6 @@ impl Tenant {
             known,
         }
     }
-}
-
-/// When a tenant's file was last written, or else the directory that it may have gone from.
-fn document_written_at(directory: &Path, tenant: &TenantId) -> Option<Timestamp> {
-    let file = std::fs::metadata(directory.join(format!("{tenant}.json"))).or_else(|_| std::fs::metadata(directory));
-    let since = file.ok()?.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    Some(Timestamp(0).plus(since))
 }
 
 /// When a record was written, by its own word.

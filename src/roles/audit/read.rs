@@ -44,7 +44,6 @@ impl Topics<'_> {
     /// Reads everything. The end of the activity is fixed first, so that what follows from it can be there; then what its
     /// group has committed, so that what must be there is.
     pub(super) fn read(&self, auditor: &mut Auditor) -> anyhow::Result<Read> {
-        auditor.documents = (&self.config.preferences.source).into();
         let topics = &self.config.kafka.topics;
         let mut activity = self.open(&topics.activity, &self.from, &self.to, Headers::Dropped)?;
         let committed = self.committed(&activity)?;

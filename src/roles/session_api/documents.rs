@@ -11,6 +11,7 @@ use crate::domain::ids::TenantId;
 use crate::domain::preferences::Preferences;
 use crate::domain::time::Timestamp;
 use crate::edge::files::FileStamp;
+use crate::edge::preferences::document_path;
 use crate::wire::preferences::decode;
 use crate::wire::preferences_update::merge_document;
 use crate::wire::session_api::{InvalidRequest, Reactions, decode_reactions};
@@ -90,7 +91,7 @@ impl Documents {
     }
 
     fn path(&self, tenant: &TenantId) -> PathBuf {
-        self.directory.join(format!("{tenant}.json"))
+        document_path(&self.directory, tenant)
     }
 
     fn known(&self, tenant: &TenantId, stamp: FileStamp) -> Option<Arc<Document>> {
